@@ -1,0 +1,1 @@
+"""histossl: from whole-slide images to tables that compare encoders."""

@@ -1,0 +1,22 @@
+"""How every script of `workflow/scripts` starts and ends."""
+
+import sys
+from collections.abc import Callable
+
+from histossl.errors import UserError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call a script's `main` and end the process.
+
+    Exit code 0 on success, 1 with one sentence on standard error for a `UserError`. Any other exception keeps its
+    traceback, because it is a defect of ours and the traceback is what a bug report needs.
+    """
+    # Lines must reach the terminal and the log while a long job is still working, also through a pipe.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""Which accelerator a job may use."""

@@ -1,0 +1,1 @@
+"""Splits, heads, metrics and tables: which encoder is better, and is it chance?"""

@@ -1,0 +1,1 @@
+"""Frozen features of slides and patch data sets, in HDF5."""

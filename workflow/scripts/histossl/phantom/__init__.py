@@ -1,0 +1,1 @@
+"""Procedural H&E-like slides and patches with known truth: the demo cohort."""

@@ -1,0 +1,1 @@
+"""Whole-slide images: open, read, and know their scale."""
