@@ -12,9 +12,10 @@ def run(main: Callable[[], None]) -> None:
     Exit code 0 on success, 1 with one sentence on standard error for a `UserError`. Any other exception keeps its
     traceback, because it is a defect of ours and the traceback is what a bug report needs.
     """
-    # Lines must reach the terminal and the log while a long job is still working, also through a pipe.
+    # Lines must reach the terminal and the log while a long job is still working, also through a pipe; and a slide's
+    # name must not end it where the locale lacks a letter.
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     try:
         main()
     except UserError as error:

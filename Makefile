@@ -1,0 +1,32 @@
+# What README tells you to run. `make setup` is part of each of them.
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+
+.PHONY: setup demo test lint docs clean
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml envs/constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --constraint envs/constraints.txt --editable '.[dev,slurm]'
+	touch $@
+
+# The whole chain on a cohort that it draws itself; the tables are printed at the end.
+demo: setup
+	snakemake --cores $(CORES)
+	python workflow/scripts/print_tables.py results/tables
+
+test: setup
+	python -m pytest
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+	snakemake --dry-run --quiet all
+
+clean:
+	rm -rf results .snakemake

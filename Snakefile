@@ -1,0 +1,43 @@
+# From whole-slide images to tables that compare encoders. The rules tell the story in the order data flows.
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+
+# A config given with --configfile takes the place of the demo's; Snakemake alone would merge the two.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/phantom.smk"
+include: "rules/tissue.smk"
+include: "rules/pretrain.smk"
+include: "rules/features.smk"
+include: "rules/slide_eval.smk"
+include: "rules/patch_eval.smk"
+include: "rules/tables.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        plan.tables(CONFIG),
+
+
+rule tiles:
+    input:
+        COORDS,
+
+
+rule features:
+    input:
+        plan.all_slide_manifests(CONFIG, BATCHES),
+        plan.all_patch_features(CONFIG),

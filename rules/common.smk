@@ -1,0 +1,73 @@
+# The configuration, the slide sheet, and the small functions that every rule file uses. No rules.
+import json
+import re
+
+from histossl.config import plan
+from histossl.config.check import check_config
+from histossl.config.fingerprint import fingerprint_script
+from histossl.config.load import load_config
+from histossl.config.sheets import read_slide_sheet
+from histossl.errors import UserError
+
+
+def explained(read, *arguments):
+    """Call `read`; what the user can mend ends the run with one sentence."""
+    try:
+        return read(*arguments)
+    except UserError as error:
+        # Not a WorkflowError: that would print the lines of this file behind the sentence.
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+CONFIG = explained(load_config, config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
+SLIDES = explained(read_slide_sheet, CONFIG["slides"]["sheet"])
+explained(check_config, CONFIG, SLIDES)
+COMPUTE = CONFIG["compute"]
+BATCHES = plan.batch_slides(SLIDES, CONFIG["features"]["slides_per_job"])
+COORDS = expand("results/tiles/{tiling}/{slide}.h5", tiling=list(CONFIG["tilings"]), slide=list(SLIDES))
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+
+
+wildcard_constraints:
+    slide=r"[^/]+",
+    tiling=NAME,
+    encoder=NAME,
+    dataset=NAME,
+    task=NAME,
+    model=NAME,
+    batch=r"\d+",
+
+
+def script(name):
+    """A script's path. Snakemake does not track a Path, so that the repository may move."""
+    return SCRIPTS / f"{name}.py"
+
+
+def code(name):
+    """Fingerprint of a script and the library modules it imports: a change of the code reruns the rule."""
+    return fingerprint_script(SCRIPTS / f"{name}.py")
+
+
+def as_json(value):
+    """A slice of the config as one text: Snakemake compares parameters as a set, and would miss two that swap."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def slide_path(wildcards):
+    return SLIDES[wildcards.slide].path
+
+
+def grow(amount):
+    """A resource that grows with each retry."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def pretrain_settings(wildcards):
+    return CONFIG["encoders"][wildcards.encoder]["pretrain"]
+
+
+def any_of(names):
+    """A wildcard constraint that lets through `names` alone."""
+    return "|".join(re.escape(name) for name in sorted(names)) or r"(?!)"

@@ -1,0 +1,77 @@
+# From slides to patch coordinates: scale, tissue, grid.
+rule inspect_slide:
+    input:
+        slide_path,
+    output:
+        "results/slides/{slide}/metadata.json",
+    log:
+        "results/logs/inspect_slide/{slide}.log",
+    benchmark:
+        "results/benchmarks/inspect_slide/{slide}.tsv"
+    conda:
+        "../envs/slides.yaml"
+    resources:
+        mem_mb=grow(1000),
+        runtime=grow(10),
+    params:
+        script=script("inspect_slide"),
+        code=code("inspect_slide"),
+        settings=lambda wildcards: as_json(
+            {
+                "sheet_spacing_um": SLIDES[wildcards.slide].spacing_um,
+                "assumed_spacing_um": CONFIG["slides"]["assumed_spacing_um"],
+                "on_bad_slide": CONFIG["slides"]["on_bad_slide"],
+            }
+        ),
+    shell:
+        "python {params.script:q} --slide={wildcards.slide:q} --file={input:q} --settings={params.settings:q}"
+        " --output={output:q} > {log:q} 2>&1"
+
+
+rule segment_tissue:
+    input:
+        slide=slide_path,
+        metadata="results/slides/{slide}/metadata.json",
+    output:
+        tissue="results/slides/{slide}/tissue.geojson",
+        overlay="results/slides/{slide}/overlay.jpg",
+    log:
+        "results/logs/segment_tissue/{slide}.log",
+    benchmark:
+        "results/benchmarks/segment_tissue/{slide}.tsv"
+    conda:
+        "../envs/slides.yaml"
+    resources:
+        mem_mb=grow(2000),
+        runtime=grow(15),
+    params:
+        script=script("segment_tissue"),
+        code=code("segment_tissue"),
+        settings=as_json(CONFIG["tissue"]),
+    shell:
+        "python {params.script:q} --file={input.slide:q} --metadata={input.metadata:q} --settings={params.settings:q}"
+        " --output={output.tissue:q} --overlay={output.overlay:q} > {log:q} 2>&1"
+
+
+rule tile_slide:
+    input:
+        metadata="results/slides/{slide}/metadata.json",
+        tissue="results/slides/{slide}/tissue.geojson",
+    output:
+        "results/tiles/{tiling}/{slide}.h5",
+    log:
+        "results/logs/tile_slide/{tiling}/{slide}.log",
+    benchmark:
+        "results/benchmarks/tile_slide/{tiling}/{slide}.tsv"
+    conda:
+        "../envs/slides.yaml"
+    resources:
+        mem_mb=grow(1000),
+        runtime=grow(10),
+    params:
+        script=script("tile_slide"),
+        code=code("tile_slide"),
+        settings=lambda wildcards: as_json(CONFIG["tilings"][wildcards.tiling]),
+    shell:
+        "python {params.script:q} --metadata={input.metadata:q} --tissue={input.tissue:q}"
+        " --settings={params.settings:q} --output={output:q} > {log:q} 2>&1"

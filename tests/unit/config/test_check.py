@@ -1,0 +1,92 @@
+import copy
+from pathlib import Path
+
+import pytest
+from histossl.config.check import check_config
+from histossl.config.load import load_config
+from histossl.config.sheets import SlideRow
+from histossl.errors import UserError
+
+SCHEMA = Path(__file__).parents[3] / "config/schemas/config.schema.yaml"
+
+
+@pytest.fixture
+def slides(tmp_path):
+    rows = {}
+    for i in range(8):
+        path = tmp_path / f"s{i}.svs"
+        path.touch()
+        columns = {"slide": f"s{i}", "patient": f"p{i}", "path": str(path), "subtype": "ab"[i % 2]}
+        rows[f"s{i}"] = SlideRow(f"s{i}", f"p{i}", str(path), None, columns)
+    return rows
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "patches").mkdir()
+    return {
+        "slides": {"sheet": "slides.csv"},
+        "tilings": {"p64": {"patch_px": 64, "spacing_um": 1.0}},
+        "encoders": {"published": {"timm": {"model": "test_vit"}}, "random": {"timm": {"model": "test_vit"}}},
+        "patch_datasets": {"crc": {"source": str(tmp_path / "patches"), "spacing_um": 0.5}},
+        "slide_tasks": {"subtype": {"label": "subtype", "tiling": "p64", "folds": 4, "models": {"mean": {}}}},
+    }
+
+
+def check(config, slides):
+    check_config(load_config(config, SCHEMA), slides)
+
+
+def test_a_good_configuration_passes(config, slides):
+    check(config, slides)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("slide_tasks.subtype.tiling", "p63", "slide_tasks.subtype.tiling names 'p63', .* did you mean 'p64'"),
+        ("slide_tasks.subtype.tiling", "zzz", "slide_tasks.subtype.tiling names 'zzz', .* there are p64"),
+        ("slide_tasks.subtype.encoders", ["publishd"], "slide_tasks.subtype.encoders names .* did you mean 'published'"),
+        ("slide_tasks.subtype.label", "subtyp", "no column 'subtyp'"),
+        ("slide_tasks.subtype.folds", 5, "class 'a' .* 4 patients, fewer than the 5 folds"),
+        ("encoders.published", {}, "encoders.published has nothing; give exactly one"),
+        ("encoders.published.untrained", "random", "encoders.published has .*timm.*; give exactly one"),
+        ("encoders.published", {"untrained": "random"}, "encoders.published.untrained names 'random'"),
+        ("patch_datasets.crc.source", "/nowhere/crc.csv", "patch_datasets.crc has the path '/nowhere/crc.csv'"),
+        ("tilings.p64.overlap_px", 64, "tilings.p64.overlap_px is 64, which leaves no step"),
+        ("tilings.p64.overlap_px", 65, "tilings.p64.overlap_px is 65, which leaves no step"),
+    ],
+)
+def test_what_refers_to_nothing_or_cannot_be_is_named(config, slides, place, value, said):
+    *folders, last = place.split(".")
+    changed = copy.deepcopy(config)
+    inner = changed
+    for folder in folders:
+        inner = inner[folder]
+    inner[last] = value
+    with pytest.raises(UserError, match=said):
+        check(changed, slides)
+
+
+def test_a_missing_slide_is_named(config, slides):
+    Path(slides["s3"].path).unlink()
+    with pytest.raises(UserError, match=r"slides\.csv: slide 's3' has the path .*s3\.svs'"):
+        check(config, slides)
+
+
+def test_only_slides_that_the_workflow_draws_may_be_missing(config, slides):
+    config["phantom"] = {
+        "specification": "phantom.csv",
+        "slides": {"seed": 1, "width_px": 600, "height_px": 600, "spacing_um": 0.5},
+        "patches": {},
+    }
+    loaded = load_config({**config, "phantom": None}, SCHEMA)
+    loaded["phantom"] = config["phantom"]
+    row = slides["s3"]
+    slides["s3"] = SlideRow("s3", "p3", "results/phantom/slides/s3.svs", None, row.columns)
+    check_config(loaded, slides)
+    with pytest.raises(UserError, match="slide 's3'"):
+        check(config | {"phantom": None}, slides)
+    slides["s4"] = SlideRow("s4", "p4", "elsewhere/s4.svs", None, row.columns)
+    with pytest.raises(UserError, match="slide 's4'"):
+        check_config(loaded, slides)

@@ -1,0 +1,131 @@
+import os
+import textwrap
+
+import pytest
+from histossl.config import fingerprint
+from histossl.config.fingerprint import fingerprint_script
+
+FILES = {
+    "script.py": '"""Doc."""\nfrom histossl.tiles.grid import place\n\n\ndef main():\n    return place(1)\n',
+    "other.py": "from histossl.ssl import dino\n\nimport histossl.files\n",
+    "histossl/__init__.py": '"""Doc."""\n',
+    "histossl/files.py": "X = 1\n",
+    "histossl/tiles/__init__.py": '"""Doc."""\n',
+    "histossl/tiles/grid.py": "import numpy\n\nfrom histossl.deep import inner\n\n\ndef place(x):\n    return inner(x)\n",
+    "histossl/deep.py": "def inner(x):\n    from histossl.late import y\n    return x + y\n",
+    "histossl/late.py": "y = 2\n",
+    "histossl/ssl/__init__.py": "",
+    "histossl/ssl/dino.py": "Z = 3\n",
+}
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name, code in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(code)
+    return tmp_path
+
+
+def printed(tree, script="script.py"):
+    fingerprint._parse.cache_clear()
+    return fingerprint_script(tree / script)
+
+
+def rewrite(tree, name, old, new):
+    text = (tree / name).read_text()
+    assert old in text
+    (tree / name).write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        "y = 2  # a comment\n",
+        '"""A docstring."""\n\n\ny = 2\n',
+        '\n\n\ny = 2\n"""What y is."""\n',
+        "y = (\n    2\n)\n",
+    ],
+)
+def test_comments_docstrings_and_layout_do_not_count(tree, new):
+    before = printed(tree)
+    (tree / "histossl/late.py").write_text(new)
+    assert printed(tree) == before
+
+
+def test_docstrings_of_functions_classes_and_fields_do_not_count(tree):
+    plain = "class A:\n    x: int = 1\n\n    def f(self):\n        return 1\n\n    def g(self):\n        pass\n"
+    documented = '''
+        class A:
+            """A."""
+            x: int = 1
+            """x."""
+
+            def f(self):
+                """f."""
+                return 1
+
+            def g(self):
+                """g."""
+        '''
+    (tree / "histossl/late.py").write_text(plain)
+    before = printed(tree)
+    (tree / "histossl/late.py").write_text(textwrap.dedent(documented))
+    assert printed(tree) == before
+
+
+def test_times_and_place_do_not_count(tree, tmp_path_factory):
+    before = printed(tree)
+    os.utime(tree / "histossl/late.py", (1, 1))
+    assert printed(tree) == before
+    moved = tmp_path_factory.mktemp("elsewhere") / "scripts"
+    tree.rename(moved)
+    assert printed(moved) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("script.py", "place(1)", "place(2)"),
+        ("histossl/tiles/grid.py", "inner(x)", "inner(-x)"),
+        ("histossl/deep.py", "x + y", "x - y"),
+        ("histossl/late.py", "2", "2.0"),
+    ],
+)
+def test_a_change_of_any_imported_code_counts(tree, name, old, new):
+    before = printed(tree)
+    rewrite(tree, name, old, new)
+    assert printed(tree) != before
+
+
+def test_a_text_that_is_a_value_counts(tree):
+    (tree / "histossl/late.py").write_text("y = 'a'\n")
+    before = printed(tree)
+    rewrite(tree, "histossl/late.py", "'a'", "'b'")
+    assert printed(tree) != before
+
+
+def test_only_what_is_imported_counts(tree):
+    script, other = printed(tree), printed(tree, "other.py")
+    (tree / "histossl/ssl/dino.py").write_text("Z = 4\n")
+    assert printed(tree) == script
+    assert printed(tree, "other.py") != other
+    other = printed(tree, "other.py")
+    (tree / "histossl/files.py").write_text("X = 2\n")
+    assert printed(tree) == script
+    assert printed(tree, "other.py") != other
+    (tree / "histossl/unused.py").write_text("1\n")
+    assert printed(tree) == script
+
+
+def test_modules_that_import_each_other_are_no_problem(tree):
+    (tree / "histossl/late.py").write_text("from histossl.deep import inner\ny = 2\n")
+    assert len(printed(tree)) == 16
+
+
+def test_two_files_that_swap_their_code_count(tree):
+    (tree / "script.py").write_text("from histossl import files, late\n")
+    before = printed(tree, "script.py")
+    (tree / "histossl/files.py").write_text("y = 2\n")
+    (tree / "histossl/late.py").write_text("X = 1\n")
+    assert printed(tree, "script.py") != before

@@ -1,0 +1,67 @@
+import math
+
+import pytest
+from histossl.errors import UserError
+from histossl.features.patch_datasets import LabelledPatch, read_patch_dataset
+
+
+def sheet(tmp_path, content):
+    path = tmp_path / "patches.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_a_folder_for_each_class_is_a_data_set(tmp_path):
+    for name in ("TUM/b.png", "TUM/a.JPG", "STR/c.tif", "STR/notes.txt", "loose.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    patches = read_patch_dataset(tmp_path)
+    assert [(patch.name, patch.label) for patch in patches] == [("STR/c.tif", "STR"), ("TUM/a.JPG", "TUM"), ("TUM/b.png", "TUM")]
+    assert all(patch.path == tmp_path / patch.name and math.isnan(patch.target) for patch in patches)
+
+
+def test_a_sheet_is_read_in_its_order_with_paths_beside_it(tmp_path):
+    content = "path,label,split,group,target\nz/ü.png,TUM,train,p1,0.5\n /abs/b.png , STR ,test,,\n"
+    first, second = read_patch_dataset(sheet(tmp_path, content))
+    assert first == LabelledPatch(tmp_path / "z/ü.png", "z/ü.png", "TUM", "train", "p1", 0.5)
+    assert (str(second.path), second.label, second.group) == ("/abs/b.png", "STR", "")
+    assert math.isnan(second.target)
+
+
+@pytest.mark.parametrize("header", ["path,label", "path,target", "target,path"])
+def test_label_or_target_is_enough(tmp_path, header):
+    assert len(read_patch_dataset(sheet(tmp_path, f"{header}\n1,2\n"))) == 1
+
+
+def test_a_byte_order_mark_is_ignored(tmp_path):
+    assert read_patch_dataset(sheet(tmp_path, "\ufeffpath,label\na,b\n"))[0].name == "a"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "needs the column path and label or target, but has nothing"),
+        ("label\nx\n", "needs the column path"),
+        ("path,split\na,b\n", "but has path, split"),
+        ("path,label\n", "holds no patch"),
+        ("path,label\na,b\n\n,c\n", "line 4 has no path"),
+        ("path,target\na,high\n", "line 2 has the target 'high'"),
+        ("path,target\na,inf\n", "line 2 has the target 'inf'"),
+        ('path,target\na,"0,5"\n', "line 2 has the target '0,5'"),
+        ("path,label\na,b,c\n", "line 2 has more fields than the header"),
+        ("path,label\na,Müller\n".encode("latin-1"), "not a UTF-8 text file"),
+        ('path,label\n"a,b\n' + "c,d\n" * 40_000, "not a CSV file"),
+    ],
+)
+def test_a_sheet_that_cannot_be_used_is_named_with_its_fault(tmp_path, content, said):
+    with pytest.raises(UserError) as raised:
+        read_patch_dataset(sheet(tmp_path, content))
+    assert str(raised.value).startswith(str(tmp_path / "patches.csv"))
+    assert said in str(raised.value)
+
+
+def test_a_missing_source_and_an_empty_folder_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere: no such sheet or folder"):
+        read_patch_dataset(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="holds no patch"):
+        read_patch_dataset(tmp_path)

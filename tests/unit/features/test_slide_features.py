@@ -1,0 +1,138 @@
+import os
+import shutil
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+from histossl.errors import UserError
+from histossl.features.slide_features import (
+    embed_slide,
+    fingerprint_inputs,
+    read_fingerprint,
+    read_slide_features,
+    write_slide_features,
+)
+from histossl.slides.metadata import inspect_slide
+from histossl.tiles.coords_file import Tiling, read_coords, write_coords
+
+COORDS = np.array([[x, y] for y in (60, 124, 188) for x in (64, 128, 192, 256)])
+
+
+@pytest.fixture
+def coords_file(tmp_path, drawn_slide):
+    """Patches of 32 px at 1 µm/px, which are 64 px of the slide."""
+    path = tmp_path / "coords.h5"
+    write_coords(path, COORDS, np.ones(12), Tiling(32, 1.0, 0, 0.5), inspect_slide("ü", drawn_slide.path, None, None), "")
+    return path
+
+
+@pytest.mark.parametrize(("batch", "threads"), [(256, 1), (4, 2), (5, 3), (1, 1)])
+def test_a_slide_is_embedded_as_its_patches_one_by_one(embedder, drawn_slide, coords_file, batch, threads):
+    features = embed_slide(drawn_slide.path, read_coords(coords_file), embedder, batch, threads)
+    cuts = [drawn_slide.picture[y : y + 64, x : x + 64] for x, y in COORDS]
+    # Halving by an area filter is the mean of four pixels.
+    small = [np.floor(cut.reshape(32, 2, 32, 2, 3).astype(float).mean(axis=(1, 3)) + 0.5).astype(np.uint8) for cut in cuts]
+    expected = np.concatenate([embedder.embed(patch[None]) for patch in small])
+    assert features.shape == (12, 64)
+    assert np.abs(features - expected).max() < 0.02
+    assert np.abs(features - np.roll(expected, 1, axis=0)).max() > 0.05
+
+
+def test_batches_and_threads_change_nothing(embedder, drawn_slide, coords_file):
+    tiles = read_coords(coords_file)
+    one = embed_slide(drawn_slide.path, tiles, embedder, 1, 1)
+    np.testing.assert_allclose(embed_slide(drawn_slide.path, tiles, embedder, 7, 4), one, atol=1e-5)
+
+
+def test_a_slide_without_patches_is_not_opened(embedder, tmp_path, coords_file):
+    tiles = replace(read_coords(coords_file), coords=np.zeros((0, 2), np.int64))
+    assert embed_slide(tmp_path / "nowhere.svs", tiles, embedder, 4, 1).shape == (0, 64)
+
+
+def test_the_fingerprint_changes_with_each_input_alone(tmp_path, drawn_slide, coords_file):
+    slide = tmp_path / "slide.svs"
+    shutil.copy(drawn_slide.path, slide)
+    tiles = read_coords(coords_file)
+    first = fingerprint_inputs(slide, tiles, "weights", "code")
+    assert fingerprint_inputs(slide, read_coords(coords_file), "weights", "code") == first
+    moved = tmp_path / "moved.svs"
+    slide.rename(moved)
+    assert fingerprint_inputs(moved, tiles, "weights", "code") == first
+    others = [
+        fingerprint_inputs(moved, replace(tiles, coords=tiles.coords[:-1]), "weights", "code"),
+        fingerprint_inputs(moved, replace(tiles, coords=tiles.coords + [1, 0]), "weights", "code"),
+        fingerprint_inputs(moved, replace(tiles, patch_px=33), "weights", "code"),
+        fingerprint_inputs(moved, replace(tiles, patch_level0=65.0), "weights", "code"),
+        fingerprint_inputs(moved, replace(tiles, spacing_um=1.01), "weights", "code"),
+        fingerprint_inputs(moved, tiles, "other weights", "code"),
+        fingerprint_inputs(moved, tiles, "weights", "other code"),
+    ]
+    os.utime(moved, ns=(1, 1))
+    others.append(fingerprint_inputs(moved, tiles, "weights", "code"))
+    with moved.open("ab") as file:
+        file.write(b"x")
+    os.utime(moved, ns=(1, 1))
+    others.append(fingerprint_inputs(moved, tiles, "weights", "code"))
+    assert len({first, *others}) == 10
+
+
+def test_a_slide_that_has_gone_has_a_fingerprint_of_its_own(tmp_path, drawn_slide, coords_file):
+    tiles = read_coords(coords_file)
+    gone = fingerprint_inputs(tmp_path / "gone.svs", tiles, "weights", "code")
+    assert gone != fingerprint_inputs(drawn_slide.path, tiles, "weights", "code")
+
+
+@pytest.fixture
+def written(tmp_path, embedder, coords_file):
+    path = tmp_path / "features" / "a.h5"
+    features = np.random.default_rng(0).normal(size=(12, 64)).astype(np.float32)
+    facts = {"encoder": "dino", "fingerprint": "print", "reason": ""}
+    write_slide_features(path, features, coords_file, embedder.card, "weights", facts)
+    return path, features
+
+
+def test_features_and_coordinates_survive_the_file(written):
+    path, features = written
+    got, coords = read_slide_features(path)
+    np.testing.assert_array_equal(got, features)
+    np.testing.assert_array_equal(coords, COORDS)
+    assert read_fingerprint(path) == "print"
+
+
+def test_the_file_says_what_made_it(written):
+    with h5py.File(written[0], "r") as file:
+        assert file.attrs["encoder"] == file["features"].attrs["encoder"] == "dino"
+        assert file.attrs["weights_sha256"] == "weights"
+        assert file["features"].attrs["name"] == "ü"
+        assert file["coords"].attrs["patch_level0"] == 64.0
+
+
+def test_a_slide_left_out_has_no_rows_of_either(tmp_path, embedder, coords_file):
+    path = tmp_path / "a.h5"
+    facts = {"encoder": "dino", "fingerprint": "print", "reason": "damaged"}
+    write_slide_features(path, np.zeros((0, 64), np.float32), coords_file, embedder.card, "weights", facts)
+    features, coords = read_slide_features(path)
+    assert features.shape == (0, 64)
+    assert coords.shape == (0, 2)
+    assert read_fingerprint(path) == "print"
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "half", "rubbish", "no features", "rows differ"])
+def test_a_damaged_file_has_an_empty_fingerprint(written, damage):
+    path, _ = written
+    if damage == "missing":
+        path.unlink()
+    elif damage == "half":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif damage in ("empty", "rubbish"):
+        path.write_bytes(b"rubbish" if damage == "rubbish" else b"")
+    else:
+        with h5py.File(path, "a") as file:
+            del file["features"]
+            if damage == "rows differ":
+                file["features"] = np.zeros((5, 64), np.float32)
+    assert read_fingerprint(path) == ""
+    if damage != "rows differ":
+        with pytest.raises(UserError, match=r"a\.h5: not a readable feature file"):
+            read_slide_features(path)

@@ -1,0 +1,46 @@
+import os
+
+import pytest
+from histossl.files import whole_file, write_text_whole
+
+
+def test_a_failing_block_leaves_the_old_file_and_no_temporary(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), whole_file(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_nothing_is_at_the_path_while_the_block_runs(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.h5"
+    with whole_file(path) as temporary:
+        temporary.write_bytes(b"x")
+        assert not path.exists()
+        assert temporary.parent == path.parent
+        assert temporary.suffix == ".h5"
+    assert path.read_bytes() == b"x"
+    assert os.listdir(path.parent) == ["a.h5"]
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), whole_file(path):
+        pass
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("stem", ["n" * 250, "ü" * 100, "😀" * 50])
+def test_the_longest_allowed_names_can_be_written(tmp_path, stem):
+    path = tmp_path / f"{stem}.h5"
+    write_text_whole(path, "x")
+    assert path.read_text() == "x"
+
+
+def test_text_is_utf8_whatever_the_locale(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text_whole(path, "µm\n")
+    assert path.read_bytes() == "µm\n".encode()

@@ -1,0 +1,170 @@
+"""From drawn slides to tables, once; then what a change of the config, the code or the files runs again."""
+
+import copy
+import json
+import os
+import re
+import shutil
+
+import h5py
+import pytest
+from conftest import REPOSITORY, Workplace, read_table
+from tiny import CONFIG, SLIDES, slide_rows
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Workplace:
+    place = Workplace(tmp_path_factory.mktemp("chain"))
+    place.write_config(CONFIG)
+    place.write_sheet("slides.csv", slide_rows())
+    run = place.snakemake("--cores", "2")
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    place.said = run.stdout + run.stderr
+    return place
+
+
+def planned(place: Workplace, config: dict | None = None, *arguments: str) -> set[str]:
+    """The rules that a dry run would start, `all` left out."""
+    place.write_config(config or CONFIG)
+    run = place.snakemake("--cores", "2", "--dry-run", *arguments)
+    place.write_config(CONFIG)
+    assert run.returncode == 0, run.stderr
+    table = re.search(r"Job stats:\njob +count\n-+ +-+\n(.*?)\n\n", run.stdout + run.stderr, re.DOTALL)
+    return {line.split()[0] for line in table.group(1).splitlines()} - {"total", "all"} if table else set()
+
+
+def edited(path: str, value: object) -> dict:
+    config = copy.deepcopy(CONFIG)
+    *parents, key = path.split(".")
+    inner = config
+    for parent in parents:
+        inner = inner.setdefault(parent, {})
+    inner[key] = value
+    return config
+
+
+def test_every_encoder_has_its_row_in_every_table(finished):
+    tables = finished.folder / "results/tables"
+    slide, patches = read_table(tables / "slide.csv"), read_table(tables / "classification.csv")
+    assert {row["encoder"] for row in slide} == {row["encoder"] for row in patches} == set(CONFIG["encoders"])
+    assert {row["encoder"] for row in read_table(tables / "regression.csv")} == {"dino", "dino_untrained"}
+    for kind in ("slide", "classification", "regression", "cohort"):
+        assert (tables / f"{kind}.md").stat().st_size and (tables / f"{kind}.tex").stat().st_size
+
+
+def test_a_slide_without_tissue_is_a_result(finished):
+    rows = {row["slide"]: row for row in read_table(finished.folder / "results/tables/cohort.csv")}
+    assert set(rows) == set(SLIDES)
+    assert rows["P14-2"]["patches_p64"] == "0"
+    assert rows["P14-2"]["reason"]
+    assert all(int(row["patches_p64"]) > 0 for slide, row in rows.items() if slide != "P14-2")
+
+
+def test_features_lie_beside_their_coordinates(finished):
+    for slide in SLIDES:
+        with (
+            h5py.File(finished.folder / f"results/features/dino/slides/p64/{slide}.h5") as features,
+            h5py.File(finished.folder / f"results/tiles/p64/{slide}.h5") as tiles,
+        ):
+            assert features["features"].shape == (len(tiles["coords"]), 48)
+            assert (features["coords"][:] == tiles["coords"][:]).all()
+
+
+def test_progress_of_training_is_seen(finished):
+    assert re.search(r"\[\w+\] 4/4 steps, loss [\d.]+.* images/s", finished.said), finished.said[-3000:]
+
+
+def test_a_second_run_does_nothing(finished):
+    assert planned(finished) == set()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("pretrain_threads", 2), ("embed_threads", 2), ("embed_batch", 7), ("mil_threads", 2), ("pretrain_gpus", 0)],
+)
+def test_what_only_changes_speed_reruns_nothing(finished, key, value):
+    assert planned(finished, edited(f"compute.{key}", value)) == set()
+
+
+AFTER_ENCODER = {"embed_slides", "embed_patches", "train_mil", "probe_patches", "tabulate"}
+AFTER_TILES = AFTER_ENCODER | {"pack_tiles", "pretrain", "summarise_cohort"}
+RERUNS = {
+    "tables.resamples": (300, {"tabulate"}),
+    "patch_tasks.tissue.probe.k": (3, {"probe_patches", "tabulate"}),
+    "slide_tasks.subtype.models.abmil.epochs": (3, {"train_mil", "tabulate"}),
+    "slide_tasks.subtype.folds": (3, {"split_patients", "train_mil", "tabulate"}),
+    "encoders.simclr.pretrain.steps": (5, {"pretrain"} | AFTER_ENCODER),
+    "shards.max_patches_per_slide": (21, {"pack_tiles", "pretrain"} | AFTER_ENCODER),
+    "tilings.p64.min_tissue": (0.6, {"tile_slide"} | AFTER_TILES),
+    "tissue.min_area_mm2": (0.03, {"segment_tissue", "tile_slide"} | AFTER_TILES),
+    "slides.assumed_spacing_um": (0.4, {"inspect_slide", "segment_tissue", "tile_slide"} | AFTER_TILES),
+}
+
+
+@pytest.mark.parametrize("path", RERUNS)
+def test_a_changed_key_reruns_the_stages_that_read_it(finished, path):
+    value, expected = RERUNS[path]
+    assert planned(finished, edited(path, value)) == expected
+
+
+def test_touched_sources_and_a_moved_folder_rerun_nothing(finished, tmp_path):
+    moved = Workplace(tmp_path / "moved")
+    shutil.copytree(finished.folder, moved.folder)  # like a fresh copy on another disk, times of change kept
+    assert planned(moved) == set()
+    for script in (REPOSITORY / "workflow/scripts").rglob("*.py"):
+        os.utime(script)
+    assert planned(finished) == set()
+
+
+def test_a_label_in_another_column_reruns_nothing_and_a_changed_label_the_splits(finished):
+    rows = slide_rows()
+    finished.write_sheet("slides.csv", [{**row, "stage": "II"} for row in rows])
+    assert planned(finished) == set()
+    finished.write_sheet("slides.csv", [{**row, "subtype": ""} if row["slide"] == "P06-1" else row for row in rows])
+    assert planned(finished) == {"split_patients", "train_mil", "tabulate"}
+    finished.write_sheet("slides.csv", rows)
+
+
+def test_an_error_in_the_config_loses_nothing(finished):
+    finished.write_config(edited("tilings.p64.patch_pix", 3))
+    assert finished.snakemake("--cores", "2").returncode == 1
+    finished.write_config(CONFIG)
+    assert planned(finished) == set()
+
+
+def test_only_a_repaired_slide_is_embedded_again(finished, tmp_path):
+    place = Workplace(tmp_path / "broken")
+    shutil.copytree(finished.folder, place.folder)
+    rows = slide_rows()
+    own = place.folder / "own.svs"
+    whole = (place.folder / rows[0]["path"]).read_bytes()
+    own.write_bytes(whole[: len(whole) // 3])
+    rows[0] = {**rows[0], "path": "own.svs"}
+    place.write_sheet("slides.csv", rows)
+    # Encoders stay as they are: what is looked at is embedding.
+    fixed = ("--rerun-triggers", "mtime", "params", "code", "input", "--cores", "2")
+    targets = [
+        f"results/features/dino_untrained/slides/p64/batches/{batch}.json"
+        for batch in sorted(
+            path.stem for path in (place.folder / "results/features/dino_untrained/slides/p64/batches").iterdir()
+        )
+    ]
+    before = {path.name: path.stat().st_mtime_ns for path in features_of(place)}
+    run = place.snakemake(*fixed, *targets)
+    assert run.returncode == 0, run.stdout + run.stderr
+    metadata = json.loads((place.folder / "results/slides/P01-1/metadata.json").read_text())
+    assert metadata["status"] == "excluded" and "own.svs" in metadata["reason"]
+    after = {path.name: path.stat().st_mtime_ns for path in features_of(place)}
+    assert {name for name in after if after[name] != before[name]} == {"P01-1.h5"}
+    own.write_bytes(whole)
+    run = place.snakemake(*fixed, *targets)
+    assert run.returncode == 0, run.stdout + run.stderr
+    repaired = {path.name: path.stat().st_mtime_ns for path in features_of(place)}
+    assert {name for name in after if after[name] != repaired[name]} == {"P01-1.h5"}
+    assert json.loads((place.folder / "results/slides/P01-1/metadata.json").read_text())["status"] == "ok"
+
+
+def features_of(place: Workplace) -> list:
+    return sorted((place.folder / "results/features/dino_untrained/slides/p64").glob("*.h5"))

@@ -1,0 +1,74 @@
+"""What a schema cannot say: that names refer to something, files are there, and labels can be split."""
+
+import difflib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from histossl.config.sheets import SlideRow
+from histossl.errors import UserError
+from histossl.evaluation.splits import check_labels
+
+DRAWN = "results/phantom/"
+"""What lies below is drawn by the workflow itself."""
+
+
+def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> None:
+    """Check a configuration (with its defaults) against the slide sheet and the disk, before anything runs.
+
+    Raises:
+        UserError: a name that refers to nothing, a file that is not there, or labels that cannot be cross-validated.
+    """
+    drawn = bool(config["phantom"])
+    sheet = config["slides"]["sheet"]
+    for row in slides.values():
+        _check_path(row.path, f"{sheet}: slide {row.slide!r}", drawn)
+    for name, dataset in config["patch_datasets"].items():
+        _check_path(dataset["source"], f"config: patch_datasets.{name}", drawn)
+    for name, tiling in config["tilings"].items():
+        if tiling["overlap_px"] >= tiling["patch_px"]:
+            raise UserError(
+                f"config: tilings.{name}.overlap_px is {tiling['overlap_px']}, which leaves no step between patches of "
+                f"{tiling['patch_px']} px; make it smaller"
+            )
+    for name, encoder in config["encoders"].items():
+        _check_encoder(name, encoder, config)
+    for name, task in config["slide_tasks"].items():
+        where = f"slide_tasks.{name}"
+        _check_name(task["tiling"], config["tilings"], f"{where}.tiling")
+        for encoder in task["encoders"]:
+            _check_name(encoder, config["encoders"], f"{where}.encoders")
+        rows = [row.columns for row in slides.values()]
+        check_labels(rows, task["label"], task["folds"], Path(sheet), task["classes"])
+    for name, task in config["patch_tasks"].items():
+        for side in ("train", "test"):
+            dataset = task[side].partition(":")[0]
+            _check_name(dataset, config["patch_datasets"], f"patch_tasks.{name}.{side}")
+        for encoder in task["encoders"]:
+            _check_name(encoder, config["encoders"], f"patch_tasks.{name}.encoders")
+
+
+def _check_encoder(name: str, encoder: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    if len(encoder) != 1:
+        has = ", ".join(encoder) or "nothing"
+        raise UserError(f"config: encoders.{name} has {has}; give exactly one of pretrain, untrained, timm")
+    if "pretrain" in encoder:
+        tiling = encoder["pretrain"]["tiling"]
+        _check_name(tiling, config["tilings"], f"encoders.{name}.pretrain.tiling")
+        if (encoder["pretrain"]["epochs"] is None) == (encoder["pretrain"]["steps"] is None):
+            raise UserError(f"config: encoders.{name}.pretrain needs exactly one of epochs and steps")
+    if "untrained" in encoder:
+        trained = [other for other, spec in config["encoders"].items() if "pretrain" in spec]
+        _check_name(encoder["untrained"], trained, f"encoders.{name}.untrained")
+
+
+def _check_name(name: str, known: Collection[str], where: str) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        remedy = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
+        raise UserError(f"config: {where} names {name!r}, which the config does not define; {remedy}")
+
+
+def _check_path(path: str, where: str, drawn: bool) -> None:
+    if not (drawn and path.startswith(DRAWN)) and not Path(path).exists():
+        raise UserError(f"{where} has the path {path!r}, where there is no file; correct the path")

@@ -1,0 +1,130 @@
+"""What a configuration asks for: which file each stage needs, and the slice of the config that each job gets."""
+
+import zlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from histossl.config.sheets import SlideRow
+
+Config = Mapping[str, Any]
+CLASSIFIERS, REGRESSORS = ("knn",), ("linear",)
+
+
+def pretrained_encoders(config: Config) -> list[str]:
+    """Names of the encoders that are trained here."""
+    return [name for name, encoder in config["encoders"].items() if "pretrain" in encoder]
+
+
+def export_settings(config: Config, name: str) -> dict[str, Any]:
+    """Settings of an encoder that is not trained here: timm's, or the start of one that is trained here."""
+    encoder = config["encoders"][name]
+    if "timm" in encoder:
+        return encoder["timm"]
+    trained = config["encoders"][encoder["untrained"]]["pretrain"]
+    same = {key: trained[key] for key in ("model", "model_args", "seed", "mean", "std", "input_px")}
+    return {**same, "weights": False, "spacing_um": config["tilings"][trained["tiling"]]["spacing_um"]}
+
+
+def controls(config: Config) -> dict[str, str]:
+    """For each trained encoder, the name of its untrained control."""
+    return {encoder["untrained"]: name for name, encoder in config["encoders"].items() if "untrained" in encoder}
+
+
+def batch_slides(slides: Collection[str], slides_per_job: int) -> dict[str, list[str]]:
+    """Deal slides into batches that one job embeds.
+
+    A slide's batch follows from a hash of its name, and the number of batches is a power of two: an added slide
+    changes one batch, and a growing cohort seldom deals anew.
+    """
+    wanted = -(-len(slides) // slides_per_job)
+    count = 1 << (wanted - 1).bit_length()
+    batches: dict[str, list[str]] = {}
+    for slide in slides:
+        batches.setdefault(str(zlib.crc32(slide.encode()) % count), []).append(slide)
+    return batches
+
+
+def task_encoders(config: Config, task: Mapping[str, Any]) -> list[str]:
+    """The encoders that a task compares: those it names, or all."""
+    return task["encoders"] or list(config["encoders"])
+
+
+def slide_manifests(encoder: str, tiling: str, batches: Collection[str]) -> list[str]:
+    """The manifests that stand for the feature files of all slides."""
+    return [f"results/features/{encoder}/slides/{tiling}/batches/{batch}.json" for batch in batches]
+
+
+def all_slide_manifests(config: Config, batches: Collection[str]) -> list[str]:
+    """Manifests of all that any slide task needs."""
+    wanted = {
+        (encoder, task["tiling"])
+        for task in config["slide_tasks"].values()
+        for encoder in task_encoders(config, task)
+    }
+    return [manifest for encoder, tiling in sorted(wanted) for manifest in slide_manifests(encoder, tiling, batches)]
+
+
+def patch_features(config: Config, task: str, side: str, encoder: str) -> str:
+    """The feature file of a patch task's `train` or `test` side."""
+    return f"results/features/{encoder}/patches/{config['patch_tasks'][task][side].partition(':')[0]}.h5"
+
+
+def all_patch_features(config: Config) -> list[str]:
+    """Feature files of all that any patch task needs."""
+    return sorted(
+        {
+            patch_features(config, name, side, encoder)
+            for name, task in config["patch_tasks"].items()
+            for side in ("train", "test")
+            for encoder in task_encoders(config, task)
+        }
+    )
+
+
+def split_settings(config: Config, task: str) -> dict[str, Any]:
+    """What decides how a slide task's patients are split."""
+    keys = ("label", "classes", "folds", "fractions", "validation", "seed")
+    return {key: config["slide_tasks"][task][key] for key in keys}
+
+
+def hash_labels(config: Config, task: str, slides: Mapping[str, SlideRow]) -> int:
+    """Fingerprint of who has which label: other changes of the sheet leave the splits alone."""
+    column = config["slide_tasks"][task]["label"]
+    return zlib.crc32(repr([(row.slide, row.patient, row.columns[column]) for row in slides.values()]).encode())
+
+
+def head_settings(config: Config, task: str, model: str) -> dict[str, Any]:
+    """Settings of one MIL head of a task."""
+    return {"model": model, **config["slide_tasks"][task]["models"][model]}
+
+
+def probe_settings(config: Config, task: str) -> dict[str, Any]:
+    """Settings of a patch task's probe."""
+    chosen = config["patch_tasks"][task]
+    splits = {f"{side}_split": chosen[side].partition(":")[2] for side in ("train", "test")}
+    return {**chosen["probe"], **splits, "merge": chosen["merge"], "exclude": chosen["exclude"]}
+
+
+def predictions(config: Config) -> dict[str, list[str]]:
+    """The stored predictions that each kind of table is made from."""
+    patches = [
+        (task["probe"]["probe"], f"results/patch_eval/{name}/{encoder}/predictions.csv")
+        for name, task in config["patch_tasks"].items()
+        for encoder in task_encoders(config, task)
+    ]
+    return {
+        "slide": [
+            f"results/slide_eval/{name}/{encoder}/{model}/predictions.csv"
+            for name, task in config["slide_tasks"].items()
+            for encoder in task_encoders(config, task)
+            for model in task["models"]
+        ],
+        "classification": [file for probe, file in patches if probe in CLASSIFIERS],
+        "regression": [file for probe, file in patches if probe in REGRESSORS],
+    }
+
+
+def tables(config: Config) -> list[str]:
+    """All tables, in each format."""
+    kinds = ["cohort", *(kind for kind, files in predictions(config).items() if files)]
+    return [f"results/tables/{kind}.{suffix}" for kind in kinds for suffix in ("csv", "md", "tex")]

@@ -1,0 +1,27 @@
+"""The attention file: how much each patch of a slide counted for the head that had not seen its patient."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import h5py
+
+from histossl.evaluation.bags import Bag
+from histossl.evaluation.mil_training import TestedSlide
+from histossl.files import whole_file
+
+
+def write_attention(
+    path: Path, tested: Sequence[TestedSlide], bags: Mapping[str, Bag], seed: int, attributes: Mapping[str, str]
+) -> None:
+    """Write the attention of the heads trained on the largest fraction with `seed`, whole or not at all.
+
+    One group a slide, with `attention` (N,) float32, which sums to one, `coords` (N, 2), and the attribute `fold`.
+    """
+    fraction = max(slide.member.fraction for slide in tested)
+    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update({**attributes, "fraction": fraction, "seed": seed})
+        for slide in tested:
+            if slide.member.fraction == fraction and slide.seed == seed:
+                group = file.create_group(slide.member.slide)
+                group.attrs["fold"] = slide.member.fold
+                group["attention"], group["coords"] = slide.attention, bags[slide.member.slide].coords

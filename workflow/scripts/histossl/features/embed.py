@@ -1,0 +1,62 @@
+"""Patches in, feature vectors out."""
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from histossl.encoders.encoder_file import EncoderCard
+from histossl.errors import UserError
+
+SPACING_TOLERANCE = 0.05
+"""Relative difference of µm/px up to which patches pass for the scale an encoder was trained at."""
+
+
+class Embedder:
+    """A frozen encoder on a device, with the preprocessing it was trained with."""
+
+    def __init__(self, backbone: nn.Module, card: EncoderCard, device: torch.device) -> None:
+        self.card, self.device = card, device
+        self.backbone = backbone.eval().to(device)
+        self.mean = torch.tensor(card.mean, device=device).view(1, 3, 1, 1)
+        self.std = torch.tensor(card.std, device=device).view(1, 3, 1, 1)
+
+    def check_spacing(self, spacing_um: float, source: str) -> None:
+        """Refuse patches of another scale than the encoder's.
+
+        Raises:
+            UserError: µm/px differ by more than `SPACING_TOLERANCE`.
+        """
+        own = self.card.spacing_um
+        if own is not None and abs(spacing_um - own) > SPACING_TOLERANCE * own:
+            raise UserError(
+                f"{source} has {spacing_um:g} µm/px but the encoder was trained at {own:g} µm/px; "
+                "use a tiling or data set of that scale"
+            )
+
+    @torch.inference_mode()
+    def embed(self, patches: np.ndarray) -> np.ndarray:
+        """Features of (B, H, W, 3) uint8 RGB patches: (B, D) float32.
+
+        Patches of another size than the encoder's input are resized. They travel to the device as uint8 and are
+        normalised there.
+
+        Raises:
+            UserError: the network gave a value that is not finite.
+        """
+        side = self.card.input_px
+        if patches.shape[1:3] != (side, side):
+            way = cv2.INTER_AREA if patches.shape[1] > side else cv2.INTER_LINEAR
+            patches = np.stack([cv2.resize(patch, (side, side), interpolation=way) for patch in patches])
+        images = torch.from_numpy(patches).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        features = self.backbone((images.float() / 255 - self.mean) / self.std)
+        if not torch.isfinite(features).all():
+            raise UserError("the encoder gave features that are not finite numbers; its weights are damaged")
+        return features.float().cpu().numpy()
+
+    def embed_all(self, batches: Iterable[np.ndarray]) -> np.ndarray:
+        """Features of all batches, (N, D) float32; N may be 0."""
+        rows = [self.embed(batch) for batch in batches]
+        return np.concatenate(rows) if rows else np.zeros((0, self.card.feature_dim), np.float32)

@@ -1,0 +1,61 @@
+"""`results/features/{encoder}/patches/{dataset}.h5`: the feature vectors of a patch data set, in its order."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+
+from histossl.encoders.encoder_file import EncoderCard
+from histossl.errors import UserError
+from histossl.features.embed import Embedder
+from histossl.features.patch_datasets import LabelledPatch
+from histossl.features.prefetch import prefetch
+from histossl.files import whole_file
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """A picture as (H, W, 3) uint8 RGB.
+
+    Raises:
+        UserError: the file is missing or is no picture.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) if path.is_file() else None
+    if picture is None:
+        raise UserError(f"{path}: missing or not a readable picture; replace it or take it off the data set's sheet")
+    return picture
+
+
+def embed_patches(patches: Sequence[LabelledPatch], embedder: Embedder, batch: int, threads: int) -> np.ndarray:
+    """Features of all pictures, (N, D) float32, in the order of `patches`.
+
+    Pictures of different sizes are allowed: each is brought to the encoder's input size.
+    """
+    side = embedder.card.input_px
+
+    def read(some: Sequence[LabelledPatch]) -> np.ndarray:
+        pictures = [read_picture(patch.path) for patch in some]
+        ways = [cv2.INTER_AREA if picture.shape[0] > side else cv2.INTER_LINEAR for picture in pictures]
+        return np.stack(
+            [
+                picture if picture.shape[:2] == (side, side) else cv2.resize(picture, (side, side), interpolation=way)
+                for picture, way in zip(pictures, ways, strict=True)
+            ]
+        )
+
+    return embedder.embed_all(prefetch(read, [patches[i : i + batch] for i in range(0, len(patches), batch)], threads))
+
+
+def write_patch_features(
+    path: Path, features: np.ndarray, patches: Sequence[LabelledPatch], card: EncoderCard, facts: dict[str, str]
+) -> None:
+    """Write features and what is known of each patch, whole or not at all. `facts` become attributes."""
+    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset("features", data=features)
+        text = h5py.string_dtype("utf-8")
+        file.create_dataset("path", data=[patch.name for patch in patches], dtype=text)
+        for column in ("label", "split", "group"):
+            file.create_dataset(column, data=[getattr(patch, column) for patch in patches], dtype=text)
+        file.create_dataset("target", data=[patch.target for patch in patches], dtype=np.float64)
+        file.attrs.update(model=card.model, mean=card.mean, std=card.std, input_px=card.input_px, **facts)

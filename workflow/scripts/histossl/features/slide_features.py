@@ -1,0 +1,112 @@
+"""`results/features/{encoder}/slides/{tiling}/{slide}.h5`: the feature vectors of one slide's patches.
+
+Features (N, D) and coordinates (N, 2) stand side by side, as CLAM's and TRIDENT's readers expect them. A file carries
+the fingerprint of all that made it, so that a job over many slides embeds only those that changed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from histossl.encoders.encoder_file import EncoderCard
+from histossl.errors import UserError
+from histossl.features.embed import Embedder
+from histossl.features.prefetch import prefetch
+from histossl.files import whole_file
+from histossl.slides.patches import read_patches
+from histossl.slides.reader import Slide
+from histossl.tiles.coords_file import Coords
+
+
+def fingerprint_inputs(slide_file: Path, tiles: Coords, weights_hash: str, code: str) -> str:
+    """Fingerprint of what a slide's features depend on: its pixels, its coordinates, the weights and the code.
+
+    The slide itself counts by size and time of change, because reading all of it would cost as much as embedding it.
+    """
+    status = slide_file.stat() if len(tiles.coords) and slide_file.is_file() else None
+    parts = {
+        "slide": [status.st_size, status.st_mtime_ns] if status else None,
+        "coords": hashlib.sha256(np.ascontiguousarray(tiles.coords).tobytes()).hexdigest(),
+        "patch": [tiles.patch_px, tiles.patch_level0, tiles.spacing_um, tiles.reason],
+        "weights": weights_hash,
+        "code": code,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def embed_slide(slide_file: Path, tiles: Coords, embedder: Embedder, batch: int, threads: int) -> np.ndarray:
+    """Features of all patches of a slide, (N, D) float32.
+
+    Raises:
+        UserError: the slide is damaged, or the encoder gives values that are not finite.
+    """
+    if not len(tiles.coords):
+        return np.zeros((0, embedder.card.feature_dim), np.float32)
+    with Slide(slide_file) as slide:
+        # Several pieces a batch, so that all threads read for the same batch.
+        piece = max(1, batch // max(1, threads))
+        pieces = [tiles.coords[i : i + piece] for i in range(0, len(tiles.coords), piece)]
+
+        def read(coords: np.ndarray) -> np.ndarray:
+            return np.stack(list(read_patches(slide, coords, tiles.patch_level0, tiles.patch_px)))
+
+        return embedder.embed_all(_join(prefetch(read, pieces, threads), batch))
+
+
+def write_slide_features(
+    path: Path, features: np.ndarray, coords_file: Path, card: EncoderCard, weights_hash: str, facts: dict[str, str]
+) -> None:
+    """Write features beside their coordinates (with all attributes of `coords_file`), whole or not at all.
+
+    `facts` are further attributes: the encoder's name, the fingerprint, the reason where there are no rows.
+    """
+    with whole_file(path) as temporary, h5py.File(temporary, "w") as file, h5py.File(coords_file, "r") as source:
+        dataset = file.create_dataset("features", data=features)
+        dataset.attrs.update(encoder=facts["encoder"], name=str(source["coords"].attrs["name"]), savetodir="")
+        coords = file.create_dataset("coords", data=source["coords"][: len(features)])
+        coords.attrs.update(dict(source["coords"].attrs))
+        file.attrs.update(
+            model=card.model, mean=card.mean, std=card.std, input_px=card.input_px, weights_sha256=weights_hash, **facts
+        )
+
+
+def read_fingerprint(path: Path) -> str:
+    """Fingerprint of a feature file; empty where the file is missing or damaged."""
+    try:
+        with h5py.File(path, "r") as file:
+            if file["features"].shape[0] != file["coords"].shape[0]:
+                return ""
+            return str(file.attrs["fingerprint"])
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError):  # h5py has many for a damaged file
+        return ""
+
+
+def read_slide_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Features (N, D) and level-0 coordinates (N, 2).
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return file["features"][:], file["coords"][:]
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a readable feature file ({error}); delete it and rerun") from error
+
+
+def _join(pieces: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Gather pieces into batches of at least `size` rows, the last one excepted."""
+    held: list[np.ndarray] = []
+    rows = 0
+    for piece in pieces:
+        held.append(piece)
+        rows += len(piece)
+        if rows >= size:
+            yield np.concatenate(held)
+            held, rows = [], 0
+    if held:
+        yield np.concatenate(held)

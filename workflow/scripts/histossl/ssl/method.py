@@ -1,0 +1,99 @@
+"""What a pretraining method is to the training loop."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from histossl.encoders.backbone import build_backbone
+from histossl.errors import UserError
+from histossl.ssl.settings import PretrainSettings
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """Length of a run, for schedules."""
+
+    steps: int
+    steps_per_epoch: int
+
+    def steps_in(self, epochs: float) -> int:
+        """`epochs` in steps, never beyond the end of the run."""
+        return min(round(epochs * self.steps_per_epoch), self.steps)
+
+
+class Method(nn.Module, ABC):
+    """A method holds all its networks and buffers as submodules: its state_dict is all there is to resume from.
+
+    `Method(settings, horizon)` builds it; the loop wraps it for several processes, calls it, and hands parameters
+    that need a gradient to the optimizer.
+    """
+
+    def __init__(self, settings: PretrainSettings, horizon: Horizon) -> None:
+        super().__init__()
+        self.horizon = horizon
+
+    @abstractmethod
+    def forward(self, crops: list[torch.Tensor], step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Loss of a batch.
+
+        Args:
+            crops: for each side length (V, B, 3, px, px), normalised.
+            step: counts from 0.
+
+        Returns:
+            The loss, a scalar, and figures of the run's health, detached scalars.
+        """
+
+    def after_backward(self, step: int) -> None:
+        """Change gradients before the optimizer's step."""
+
+    def after_step(self, step: int) -> None:
+        """Follow the optimizer's step, e.g. with a moving average."""
+
+    @abstractmethod
+    def encoder(self) -> nn.Module:
+        """The network whose weights are the run's result."""
+
+
+def training_backbone(settings: PretrainSettings, training_args: dict[str, Any] | None = None) -> nn.Module:
+    """The network in the state in which training starts: the very weights of the untrained control.
+
+    A vision transformer is made to take crops of any size; that adds no weights.
+
+    Raises:
+        UserError: the network can't be built, or doesn't take pictures of the views' size.
+    """
+    training_args = dict(training_args or {})
+    plain = build_backbone(settings.model, settings.model_args, settings.seed, training_args=training_args)
+    if getattr(plain, "dynamic_img_size", None) is False:
+        training_args["dynamic_img_size"] = True
+    backbone = build_backbone(settings.model, settings.model_args, settings.seed, training_args=training_args)
+    for px in {view.px for view in settings.augmentation.views}:
+        check_takes(backbone, settings.model, px)
+    return backbone
+
+
+def check_takes(backbone: nn.Module, model: str, px: int) -> None:
+    """Raise a UserError if `backbone` doesn't take pictures of `px`."""
+    try:
+        with torch.no_grad():
+            backbone.eval()(torch.zeros(1, 3, px, px))
+    except (AssertionError, RuntimeError) as error:
+        raise UserError(
+            f"encoder model {model!r} does not take pictures of {px} px ({str(error).splitlines()[0]}); "
+            "change the views' px, or img_size or patch_size in `model_args`"
+        ) from error
+    finally:
+        backbone.train()
+
+
+def feature_spread(features: torch.Tensor) -> torch.Tensor:
+    """Standard deviation of L2-normalised features (B, D) over the batch, times sqrt(D).
+
+    Near 1 for features that point everywhere, 0 for a collapsed network (the figure of SimSiam: Chen & He 2021).
+    """
+    unit = nn.functional.normalize(features.detach().float(), dim=1)
+    return unit.std(0).mean() * features.shape[1] ** 0.5

@@ -1,0 +1,7 @@
+"""The pretraining methods by the name they have in the configuration."""
+
+from histossl.ssl.dino import Dino
+from histossl.ssl.method import Method
+from histossl.ssl.simclr import Simclr
+
+METHODS: dict[str, type[Method]] = {"dino": Dino, "simclr": Simclr}

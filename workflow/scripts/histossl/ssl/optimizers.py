@@ -1,0 +1,44 @@
+"""Optimizers and their schedules."""
+
+import torch
+from lightly.utils.lars import LARS
+from lightly.utils.scheduler import cosine_schedule, cosine_warmup_schedule
+from torch import nn
+
+from histossl.ssl.method import Horizon
+from histossl.ssl.settings import PretrainSettings
+
+
+def build_optimizer(settings: PretrainSettings, method: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of all parameters that need a gradient.
+
+    Biases and the parameters of normalisation layers have no weight decay and, with LARS, no layer-wise scaling.
+    """
+    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "decayed": True, "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "decayed": False, "weight_decay": 0.0},
+    ]
+    match settings.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=settings.learning_rate)
+        case "lars":
+            return LARS(groups, lr=settings.learning_rate, momentum=0.9)
+        case _:
+            return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9)
+
+
+def set_schedules(optimizer: torch.optim.Optimizer, settings: PretrainSettings, horizon: Horizon, step: int) -> None:
+    """Set learning rate (linear warm-up, then cosine) and weight decay (cosine) for `step`."""
+    learning_rate = cosine_warmup_schedule(
+        step,
+        horizon.steps,
+        settings.learning_rate,
+        settings.final_learning_rate,
+        horizon.steps_in(settings.warmup_epochs),
+        0.0,
+    )
+    weight_decay = cosine_schedule(step, horizon.steps, settings.weight_decay, settings.final_weight_decay)
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+        group["weight_decay"] = weight_decay if group["decayed"] else 0.0

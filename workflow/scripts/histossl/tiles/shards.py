@@ -1,0 +1,133 @@
+"""Shards: the encoded patches of one slide in one file, quick to read in any order.
+
+A shard is an HDF5 file with `jpeg`, the JPEG streams one after the other (uint8), `offsets` (N + 1, int64) and
+`coords` (N, 2). `jpeg` is stored contiguously, so that patches are read with one `pread` each, past HDF5: that is
+safe in forked workers and needs no more than a bounded number of open files, however many slides there are.
+"""
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import cv2
+import h5py
+import numpy as np
+
+from histossl.errors import UserError
+from histossl.files import whole_file
+
+MAX_OPEN_FILES = 64
+
+
+def write_shard(
+    path: Path, streams: Sequence[bytes], coords: np.ndarray, slide: str, patch_px: int, spacing_um: float
+) -> None:
+    """Write JPEG `streams` of square patches of `patch_px` at `spacing_um` µm/px, whole or not at all.
+
+    `coords` (N, 2) are the patches' level-0 x, y. N may be 0.
+    """
+    offsets = np.cumsum([0, *(len(stream) for stream in streams)], dtype=np.int64)
+    blob = b"".join(streams)
+    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset("jpeg", data=np.frombuffer(blob, np.uint8))
+        file.create_dataset("offsets", data=offsets)
+        file.create_dataset("coords", data=np.asarray(coords, np.int64).reshape(-1, 2))
+        file.attrs.update(
+            slide=slide, patch_px=patch_px, spacing_um=spacing_um, fingerprint=hashlib.sha256(blob).hexdigest()
+        )
+
+
+class ShardSet:
+    """The patches of many shards as one sequence.
+
+    Attributes:
+        patch_px: side of the patches, px.
+        spacing_um: their µm/px.
+        slide_index: (len,) int32, which of `slides` each patch is from.
+        slides: names of the slides that have patches.
+        data_hash: fingerprint of all patches, independent of where the files lie.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Open `paths`, in the order given; shards without patches are passed over.
+
+        Raises:
+            UserError: a file is not a shard, sizes or scales differ, or there is no patch at all.
+        """
+        self.paths: list[Path] = []
+        self.slides: list[str] = []
+        scales: dict[tuple[int, float], Path] = {}
+        starts, ends, counts, prints = [], [], [], []
+        for path in map(Path, paths):
+            try:
+                with h5py.File(path, "r") as file:
+                    offsets = file["offsets"][:]
+                    if len(offsets) < 2:
+                        continue
+                    base = file["jpeg"].id.get_offset()
+                    scales.setdefault((int(file.attrs["patch_px"]), float(file.attrs["spacing_um"])), path)
+                    self.slides.append(str(file.attrs["slide"]))
+                    prints.append(str(file.attrs["fingerprint"]))
+                    if (np.diff(offsets) < 0).any() or offsets[-1] != file["jpeg"].size:
+                        raise ValueError("its offsets do not fit its streams")
+            except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # h5py has many
+                raise UserError(f"{path}: not a readable shard ({error}); delete it and rerun") from error
+            self.paths.append(path)
+            starts.append(base + offsets[:-1])
+            ends.append(base + offsets[1:])
+            counts.append(len(offsets) - 1)
+        if not self.paths:
+            raise UserError(
+                f"none of the {len(paths)} shards has a patch to train on; see why in results/tables/cohort.csv"
+            )
+        if len(scales) > 1:
+            listed = "; ".join(f"{px} px at {um:g} µm/px in {path}" for (px, um), path in scales.items())
+            raise UserError(f"shards differ in patch size or scale: {listed}; delete the odd ones and rerun")
+        ((self.patch_px, self.spacing_um),) = scales
+        self._starts, self._ends = np.concatenate(starts), np.concatenate(ends)
+        self.slide_index = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        self.data_hash = hashlib.sha256("".join(sorted(prints)).encode()).hexdigest()
+        self._files: OrderedDict[int, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def read(self, index: int) -> np.ndarray:
+        """Patch `index` as (patch_px, patch_px, 3) uint8, RGB.
+
+        Raises:
+            UserError: its bytes are not a JPEG picture of that size.
+        """
+        shard, start = int(self.slide_index[index]), int(self._starts[index])
+        stream = os.pread(self._descriptor(shard), int(self._ends[index]) - start, start)
+        picture = cv2.imdecode(np.frombuffer(stream, np.uint8), cv2.IMREAD_COLOR_RGB) if stream else None
+        if picture is None or picture.shape != (self.patch_px, self.patch_px, 3):
+            raise UserError(f"{self.paths[shard]}: patch {index} of the set is damaged; delete the shard and rerun")
+        return picture
+
+    def close(self) -> None:
+        """Close all files; reading opens them again."""
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict:
+        # File descriptors belong to one process: a worker opens its own.
+        return {**self.__dict__, "_files": OrderedDict()}
+
+    def _descriptor(self, shard: int) -> int:
+        if shard in self._files:
+            self._files.move_to_end(shard)
+        else:
+            if len(self._files) >= MAX_OPEN_FILES:
+                os.close(self._files.popitem(last=False)[1])
+            self._files[shard] = os.open(self.paths[shard], os.O_RDONLY)
+        return self._files[shard]

@@ -1,0 +1,35 @@
+"""Compute a table from stored predictions, with intervals and differences to controls, as CSV, Markdown and LaTeX."""
+
+import argparse
+import json
+from pathlib import Path
+
+from histossl.cli import run
+from histossl.evaluation.comparison import KINDS, Resampling, judge
+from histossl.evaluation.render import latex, markdown
+from histossl.evaluation.tables import TITLES, csv_text, notes, sections
+from histossl.files import write_text_whole
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the arguments, judge the predictions, write the table three times."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kind", choices=KINDS, required=True)
+    parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="prediction files of this kind")
+    parser.add_argument("--controls", type=json.loads, default={}, help="JSON: control of each encoder that has one")
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: resamples, seed, level")
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    parser.add_argument("--latex", type=Path, required=True)
+    arguments = parser.parse_args(argv)
+
+    resampling = Resampling(**arguments.settings)
+    judged = judge(arguments.predictions, arguments.kind, arguments.controls, resampling)
+    tables, remarks = sections(arguments.kind, judged), notes(arguments.kind, judged, resampling)
+    write_text_whole(arguments.csv, csv_text(arguments.kind, judged))
+    write_text_whole(arguments.markdown, markdown(TITLES[arguments.kind], tables, remarks))
+    write_text_whole(arguments.latex, latex(tables, remarks))
+
+
+if __name__ == "__main__":
+    run(main)
