@@ -1,5 +1,5 @@
 # Tables as CSV, Markdown and LaTeX, from stored predictions alone.
-rule tabulate:
+rule make_tables:
     input:
         lambda wildcards: plan.predictions(CONFIG)[wildcards.kind],
     output:
@@ -7,15 +7,15 @@ rule tabulate:
         markdown="results/tables/{kind}.md",
         latex="results/tables/{kind}.tex",
     log:
-        "results/logs/tabulate/{kind}.log",
+        "results/logs/make_tables/{kind}.log",
     wildcard_constraints:
         kind=any_of(plan.predictions(CONFIG)),
     localrule: True
     conda:
         "../envs/evaluation.yaml"
     params:
-        script=script("tabulate"),
-        code=code("tabulate"),
+        script=script("make_tables"),
+        code=code("make_tables"),
         controls=as_json(plan.controls(CONFIG)),
         settings=as_json(CONFIG["tables"]),
     shell:

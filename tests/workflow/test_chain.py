@@ -88,13 +88,13 @@ def test_what_only_changes_speed_reruns_nothing(finished, key, value):
     assert planned(finished, edited(f"compute.{key}", value)) == set()
 
 
-AFTER_ENCODER = {"embed_slides", "embed_patches", "train_mil", "probe_patches", "tabulate"}
+AFTER_ENCODER = {"embed_slides", "embed_patches", "train_mil", "probe_patches", "make_tables"}
 AFTER_TILES = AFTER_ENCODER | {"pack_tiles", "pretrain", "summarise_cohort"}
 RERUNS = {
-    "tables.resamples": (300, {"tabulate"}),
-    "patch_tasks.tissue.probe.k": (3, {"probe_patches", "tabulate"}),
-    "slide_tasks.subtype.models.abmil.epochs": (3, {"train_mil", "tabulate"}),
-    "slide_tasks.subtype.folds": (3, {"split_patients", "train_mil", "tabulate"}),
+    "tables.resamples": (300, {"make_tables"}),
+    "patch_tasks.tissue.probe.k": (3, {"probe_patches", "make_tables"}),
+    "slide_tasks.subtype.models.abmil.epochs": (3, {"train_mil", "make_tables"}),
+    "slide_tasks.subtype.folds": (3, {"split_patients", "train_mil", "make_tables"}),
     "encoders.simclr.pretrain.steps": (5, {"pretrain"} | AFTER_ENCODER),
     "shards.max_patches_per_slide": (21, {"pack_tiles", "pretrain"} | AFTER_ENCODER),
     "tilings.p64.min_tissue": (0.6, {"tile_slide"} | AFTER_TILES),
@@ -123,7 +123,7 @@ def test_a_label_in_another_column_reruns_nothing_and_a_changed_label_the_splits
     finished.write_sheet("slides.csv", [{**row, "stage": "II"} for row in rows])
     assert planned(finished) == set()
     finished.write_sheet("slides.csv", [{**row, "subtype": ""} if row["slide"] == "P06-1" else row for row in rows])
-    assert planned(finished) == {"split_patients", "train_mil", "tabulate"}
+    assert planned(finished) == {"split_patients", "train_mil", "make_tables"}
     finished.write_sheet("slides.csv", rows)
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 import print_tables
-import tabulate
+import make_tables
 from histossl.errors import UserError
 from histossl.evaluation.comparison import Resampling, judge
 from histossl.evaluation.predictions import write_predictions
@@ -172,7 +172,7 @@ def test_a_class_that_the_test_set_lacks_is_left_out_of_the_means(tmp_path):
 
 def tabulated(files, folder, kind="slide", controls=None):
     outputs = [folder / f"table.{suffix}" for suffix in ("csv", "md", "tex")]
-    tabulate.main(
+    make_tables.main(
         [
             *("--kind", kind, "--predictions", *map(str, files), "--controls", json.dumps(controls or {})),
             *("--settings", '{"resamples":100,"seed":1,"level":0.9}'),

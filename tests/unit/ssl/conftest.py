@@ -3,6 +3,7 @@ from copy import deepcopy
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from histossl.tiles.shards import ShardSet, write_shard
 
@@ -41,6 +42,15 @@ COMMON = {
     "precision": "fp32",
 }
 VIT_ARGS = {"img_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny networks gain nothing from more, and wait where other processes use the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

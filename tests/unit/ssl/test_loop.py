@@ -59,9 +59,10 @@ def test_epochs_and_steps_are_two_words_for_one_length(simclr_values, shards, tm
     assert train(epochs, shards, tmp_path) == train(simclr_values, shards, tmp_path)
 
 
-@pytest.mark.parametrize("broken_after", [0, 3, 4])
+@pytest.mark.parametrize("broken_after", [0, 5])
 def test_an_interrupted_run_ends_in_the_same_weights(values, shards, tmp_path, monkeypatch, broken_after):
-    values = {**values, "steps": 12}
+    values = {**values, "steps": 8}
+    monkeypatch.setattr("os.fsync", lambda _: None)
     whole = train(values, shards, tmp_path / "whole")
     method = METHODS[values["method"]]
 

@@ -33,7 +33,7 @@ def test_loss_is_the_papers_formula_in_float64(simclr_values):
     crops = torch.randn(2, 8, 3, 16, 16)
     loss, figures = method([crops], step=0)
     projections = method.head(method.backbone(crops.flatten(0, 1))).detach().double().numpy()
-    assert float(loss) == pytest.approx(formula(projections[:8], projections[8:], 0.1), rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(formula(projections[:8], projections[8:], 0.1), rel=1e-5)
     assert 0 < float(figures["feature_std"]) < 1.2
 
 
@@ -47,21 +47,19 @@ def gather_and_differentiate(rank: int, views: torch.Tensor, address: str, resul
     distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_loss_and_gradient_of_one(tmp_path):
     torch.manual_seed(0)
     views = torch.randn(2, 6, 5, requires_grad=True)
     loss = NTXentLoss(0.1)(views[0], views[1])
     loss.backward()
-    with multiprocessing.get_context("fork").Manager() as manager:
+    with multiprocessing.get_context("spawn").Manager() as manager:
         results = manager.dict()
-        multiprocessing.start_processes(
-            gather_and_differentiate,
-            args=(views.detach(), f"file://{tmp_path}/meet", results),
-            nprocs=2,
-            start_method="fork",
-        )
+        arguments = (views.detach(), f"file://{tmp_path}/meet", results)
+        # Forked, the processes would wait for ever on threads of the autograd engine that stay behind.
+        multiprocessing.spawn(gather_and_differentiate, arguments, nprocs=2)
         losses, gradients = zip(*(results[rank] for rank in range(2)), strict=True)
-    assert np.mean(losses) == pytest.approx(float(loss), rel=1e-6)
+    assert np.mean(losses) == pytest.approx(float(loss.detach()), rel=1e-6)
     for rank in range(2):
         torch.testing.assert_close(torch.tensor(gradients[rank]), views.grad[:, rank::2])
 
