@@ -16,7 +16,7 @@ $(VENV)/installed: pyproject.toml envs/constraints.txt
 # The whole chain on a cohort that it draws itself; the tables are printed at the end.
 demo: setup
 	snakemake --cores $(CORES)
-	python workflow/scripts/print_tables.py results/tables
+	python workflow/scripts/print_tables.py results/tables/*.md
 
 test: setup
 	python -m pytest
@@ -27,6 +27,11 @@ lint: setup
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	snakemake --dry-run --quiet all
+
+# The configuration reference and the picture of the rule graph (needs graphviz).
+docs: setup
+	python docs/write_configuration.py
+	snakemake --rulegraph dot | dot -Tsvg -o docs/rulegraph.svg
 
 clean:
 	rm -rf results .snakemake

@@ -64,10 +64,6 @@ def grow(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
-def pretrain_settings(wildcards):
-    return CONFIG["encoders"][wildcards.encoder]["pretrain"]
-
-
 def any_of(names):
     """A wildcard constraint that lets through `names` alone."""
     return "|".join(re.escape(name) for name in sorted(names)) or r"(?!)"

@@ -18,15 +18,18 @@ rule pack_tiles:
         script=script("pack_tiles"),
         code=code("pack_tiles"),
         settings=as_json(CONFIG["shards"]),
+        on_bad_slide=CONFIG["slides"]["on_bad_slide"],
     shell:
         "python {params.script:q} --file={input.slide:q} --coords={input.coords:q} --settings={params.settings:q}"
-        " --output={output:q} > {log:q} 2>&1"
+        " --on-bad-slide={params.on_bad_slide} --output={output:q} > {log:q} 2>&1"
 
 
 rule pretrain:
     input:
         lambda wildcards: expand(
-            "results/shards/{tiling}/{slide}.h5", tiling=pretrain_settings(wildcards)["tiling"], slide=list(SLIDES)
+            "results/shards/{tiling}/{slide}.h5",
+            tiling=plan.pretrain_tiling(CONFIG, wildcards.encoder),
+            slide=list(SLIDES),
         ),
     output:
         encoder="results/encoders/{encoder}/encoder.pt",
@@ -48,7 +51,7 @@ rule pretrain:
         launch=script("launch"),
         script=script("pretrain"),
         code=code("pretrain"),
-        settings=lambda wildcards: as_json(pretrain_settings(wildcards)),
+        settings=lambda wildcards: as_json(plan.pretrain_settings(CONFIG, wildcards.encoder)),
         # The list of shards would be too long for a command line: the script makes it from the sheet.
         sheet=Path(CONFIG["slides"]["sheet"]),
         shards=lambda wildcards, input: Path(input[0]).parent,
@@ -57,7 +60,7 @@ rule pretrain:
         "python {params.launch:q} --gpus={resources.gpu} {params.script:q} --name={wildcards.encoder:q}"
         " --settings={params.settings:q} --sheet={params.sheet:q} --shards={params.shards:q}"
         " --output={output.encoder:q} --curve={output.curve:q} --checkpoints={params.checkpoints:q}"
-        " --threads={threads} 2>&1 | tee {log:q}"
+        " --workers={threads} --threads={threads} 2>&1 | tee {log:q}"
 
 
 rule export_encoder:

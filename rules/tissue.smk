@@ -48,9 +48,10 @@ rule segment_tissue:
         script=script("segment_tissue"),
         code=code("segment_tissue"),
         settings=as_json(CONFIG["tissue"]),
+        on_bad_slide=CONFIG["slides"]["on_bad_slide"],
     shell:
         "python {params.script:q} --file={input.slide:q} --metadata={input.metadata:q} --settings={params.settings:q}"
-        " --output={output.tissue:q} --overlay={output.overlay:q} > {log:q} 2>&1"
+        " --on-bad-slide={params.on_bad_slide} --output={output.tissue:q} --overlay={output.overlay:q} > {log:q} 2>&1"
 
 
 rule tile_slide:

@@ -7,7 +7,9 @@ SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 
 
 def run_body(body, **environment):
-    script = f"from histossl.cli import run\nfrom histossl.errors import UserError\ndef main():\n    {body}\nrun(main)\n"
+    script = (
+        f"from histossl.cli import run\nfrom histossl.errors import UserError\ndef main():\n    {body}\nrun(main)\n"
+    )
     return subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": str(SCRIPTS), **environment},

@@ -1,6 +1,5 @@
-import os
-
 import pytest
+
 from histossl.files import whole_file, write_text_whole
 
 
@@ -11,7 +10,7 @@ def test_a_failing_block_leaves_the_old_file_and_no_temporary(tmp_path):
         temporary.write_text("half")
         raise ZeroDivisionError
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_nothing_is_at_the_path_while_the_block_runs(tmp_path):
@@ -22,7 +21,7 @@ def test_nothing_is_at_the_path_while_the_block_runs(tmp_path):
         assert temporary.parent == path.parent
         assert temporary.suffix == ".h5"
     assert path.read_bytes() == b"x"
-    assert os.listdir(path.parent) == ["a.h5"]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path):

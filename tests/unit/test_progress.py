@@ -1,6 +1,7 @@
 import re
 
 import pytest
+
 from histossl.progress import Progress, clock
 
 

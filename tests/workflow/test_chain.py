@@ -8,8 +8,9 @@ import shutil
 
 import h5py
 import pytest
-from conftest import REPOSITORY, Workplace, read_table
-from tiny import CONFIG, SLIDES, slide_rows
+
+from tests.workflow.conftest import REPOSITORY, Workplace, read_table
+from tests.workflow.tiny import CONFIG, SLIDES, slide_rows
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +22,7 @@ def finished(tmp_path_factory) -> Workplace:
     place.write_sheet("slides.csv", slide_rows())
     run = place.snakemake("--cores", "2")
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
-    place.said = run.stdout + run.stderr
+    (place.folder / "said.txt").write_text(run.stdout + run.stderr)
     return place
 
 
@@ -73,7 +74,8 @@ def test_features_lie_beside_their_coordinates(finished):
 
 
 def test_progress_of_training_is_seen(finished):
-    assert re.search(r"\[\w+\] 4/4 steps, loss [\d.]+.* images/s", finished.said), finished.said[-3000:]
+    said = (finished.folder / "said.txt").read_text()
+    assert re.search(r"\[\w+\] 4/4 steps, loss [\d.]+.* images/s", said), said[-3000:]
 
 
 def test_a_second_run_does_nothing(finished):

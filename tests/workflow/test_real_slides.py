@@ -5,7 +5,8 @@ import csv
 import h5py
 import numpy as np
 import pytest
-from conftest import REPOSITORY, read_table
+
+from tests.workflow.conftest import REPOSITORY, read_table
 
 DATA = REPOSITORY.parent / "shared" / "data"
 SLIDES = {"aperio": "cmu-1-small-region.svs", "unstated": "tcga-cr-7395.svs"}

@@ -2,7 +2,7 @@
 
 import csv
 
-from conftest import REPOSITORY
+from tests.workflow.conftest import REPOSITORY
 
 SLIDES = ("P01-1", "P01-2", "P02-1", "P03-1", "P04-1", "P05-1", "P06-1", "P14-2")
 JITTER = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.05}

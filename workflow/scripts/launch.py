@@ -5,7 +5,7 @@ import os
 import sys
 
 from histossl.cli import run
-from histossl.devices.lease import lease_devices, visible_devices
+from histossl.devices.lease import lease_devices, lease_folder, visible_devices
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,14 +20,12 @@ def main(argv: list[str] | None = None) -> None:
         if arguments.gpus:
             print("no GPU is visible here: running on the CPU", file=sys.stderr)
         environment["CUDA_VISIBLE_DEVICES"] = ""
-    elif "SLURM_JOB_ID" not in environment:
-        # Under Slurm the scheduler has already set CUDA_VISIBLE_DEVICES to this job's own devices.
-        devices, _ = lease_devices(devices, arguments.gpus)
+    else:
+        devices, _ = lease_devices(devices, arguments.gpus, lease_folder(environment))
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
     command = [sys.executable, *arguments.command]
     if len(devices) > 1:
-        processes = str(min(arguments.gpus, len(devices)))
-        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", processes]
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(len(devices))]
         command = [sys.executable, *torchrun, *arguments.command]
     os.execve(sys.executable, command, environment)
 

@@ -4,14 +4,23 @@ import argparse
 import json
 from pathlib import Path
 
+import torch
+
 from histossl.cli import run
+from histossl.config.sheets import read_slide_sheet
+from histossl.ssl.loop import pretrain
+from histossl.ssl.methods import METHODS
+from histossl.ssl.settings import read_settings
+from histossl.tiles.shards import ShardSet
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse arguments, train, write the encoder and its training curve."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="the encoder's name, for messages")
     parser.add_argument("--settings", required=True, type=json.loads, help="JSON; see histossl.ssl.settings")
-    parser.add_argument("--shards", required=True, nargs="+", type=Path)
+    parser.add_argument("--sheet", required=True, type=Path, help="slide sheet: whose shards to train on")
+    parser.add_argument("--shards", required=True, type=Path, help="folder with a shard for each slide")
     parser.add_argument("--output", required=True, type=Path, help="encoder.pt")
     parser.add_argument("--curve", required=True, type=Path, help="figures by step, JSON lines")
     parser.add_argument("--checkpoints", required=True, type=Path, help="folder, used while the training lasts")
@@ -20,17 +29,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a training process")
     arguments = parser.parse_args(argv)
 
-    import torch
-
-    from histossl.ssl.loop import pretrain
-    from histossl.ssl.methods import METHODS
-    from histossl.ssl.settings import read_settings
-    from histossl.tiles.shards import ShardSet
-
     torch.set_num_threads(arguments.threads)
     settings = read_settings(arguments.settings, METHODS)
-    with ShardSet(arguments.shards) as shards:
+    paths = [arguments.shards / f"{slide}.h5" for slide in read_slide_sheet(arguments.sheet)]
+    with ShardSet(paths) as shards:
         pretrain(
+            arguments.name,
             settings,
             shards,
             arguments.output,

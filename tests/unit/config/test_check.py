@@ -2,6 +2,7 @@ import copy
 from pathlib import Path
 
 import pytest
+
 from histossl.config.check import check_config
 from histossl.config.load import load_config
 from histossl.config.sheets import SlideRow
@@ -46,7 +47,11 @@ def test_a_good_configuration_passes(config, slides):
     [
         ("slide_tasks.subtype.tiling", "p63", "slide_tasks.subtype.tiling names 'p63', .* did you mean 'p64'"),
         ("slide_tasks.subtype.tiling", "zzz", "slide_tasks.subtype.tiling names 'zzz', .* there are p64"),
-        ("slide_tasks.subtype.encoders", ["publishd"], "slide_tasks.subtype.encoders names .* did you mean 'published'"),
+        (
+            "slide_tasks.subtype.encoders",
+            ["publishd"],
+            "slide_tasks.subtype.encoders names .* did you mean 'published'",
+        ),
         ("slide_tasks.subtype.label", "subtyp", "no column 'subtyp'"),
         ("slide_tasks.subtype.folds", 5, "class 'a' .* 4 patients, fewer than the 5 folds"),
         ("encoders.published", {}, "encoders.published has nothing; give exactly one"),

@@ -2,6 +2,7 @@ import os
 import textwrap
 
 import pytest
+
 from histossl.config import fingerprint
 from histossl.config.fingerprint import fingerprint_script
 
@@ -11,7 +12,7 @@ FILES = {
     "histossl/__init__.py": '"""Doc."""\n',
     "histossl/files.py": "X = 1\n",
     "histossl/tiles/__init__.py": '"""Doc."""\n',
-    "histossl/tiles/grid.py": "import numpy\n\nfrom histossl.deep import inner\n\n\ndef place(x):\n    return inner(x)\n",
+    "histossl/tiles/grid.py": "from histossl.deep import inner\n\n\ndef place(x):\n    return inner(x)\n",
     "histossl/deep.py": "def inner(x):\n    from histossl.late import y\n    return x + y\n",
     "histossl/late.py": "y = 2\n",
     "histossl/ssl/__init__.py": "",

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from histossl.config.load import load_config
 from histossl.errors import UserError
 

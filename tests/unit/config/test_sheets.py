@@ -1,6 +1,7 @@
 import csv
 
 import pytest
+
 from histossl.config.sheets import SlideRow, find_id_problem, read_slide_sheet
 from histossl.errors import UserError
 
@@ -16,9 +17,18 @@ def sheet(tmp_path):
 
 
 def test_a_sheet_is_read_in_its_order(sheet):
-    rows = read_slide_sheet(sheet("slide,patient,path,site,spacing_um,label\nb,p1,/x/b.svs,Basel,0.25,tumour\na,p2,a.svs,,,\n"))
+    rows = read_slide_sheet(
+        sheet("slide,patient,path,site,spacing_um,label\nb,p1,/x/b.svs,Basel,0.25,tumour\na,p2,a.svs,,,\n")
+    )
     assert list(rows) == ["b", "a"]
-    columns = {"slide": "b", "patient": "p1", "path": "/x/b.svs", "site": "Basel", "spacing_um": "0.25", "label": "tumour"}
+    columns = {
+        "slide": "b",
+        "patient": "p1",
+        "path": "/x/b.svs",
+        "site": "Basel",
+        "spacing_um": "0.25",
+        "label": "tumour",
+    }
     assert rows["b"] == SlideRow("b", "p1", "/x/b.svs", 0.25, columns)
     assert rows["a"].spacing_um is None
 
@@ -31,7 +41,8 @@ def test_byte_order_mark_and_line_ends_do_not_matter(sheet, start, end):
 
 
 @pytest.mark.parametrize(
-    "slide", ["Müller 3", "it's", 'say "hi"', "$(touch pwned)", "`x`", "a;b&c|d", "日本", "a,b", "é" * 100, "a.b", "%20", "*"]
+    "slide",
+    ["Müller 3", "it's", 'say "hi"', "$(touch pwned)", "`x`", "a;b&c|d", "日本", "a,b", "é" * 100, "a.b", "%20", "*"],
 )
 def test_odd_names_are_taken_as_they_are(tmp_path, slide):
     path = tmp_path / "slides.csv"

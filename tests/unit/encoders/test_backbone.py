@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from histossl.encoders.backbone import build_backbone, count_features
 from histossl.encoders.encoder_file import hash_weights
 from histossl.errors import UserError
@@ -46,7 +47,8 @@ def test_counting_features_leaves_mode_and_statistics_alone():
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("vit_smal_patch16_224", "vit_small_patch16_224"), ("resnet5O", "resnet50"), ("tset_vit", "test_vit")]
+    ("typed", "meant"),
+    [("vit_smal_patch16_224", "vit_small_patch16_224"), ("resnet5O", "resnet50"), ("tset_vit", "test_vit")],
 )
 def test_an_unknown_model_is_answered_with_near_names(typed, meant):
     with pytest.raises(UserError, match=f"{typed}.*near it are.*{meant}"):

@@ -3,6 +3,7 @@ import zipfile
 
 import pytest
 import torch
+
 from histossl.encoders.backbone import build_backbone
 from histossl.encoders.encoder_file import FORMAT, EncoderCard, hash_weights, load_encoder, save_encoder
 from histossl.errors import UserError

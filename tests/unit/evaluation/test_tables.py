@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-import print_tables
 import make_tables
+import print_tables
 from histossl.errors import UserError
 from histossl.evaluation.comparison import Resampling, judge
 from histossl.evaluation.predictions import write_predictions

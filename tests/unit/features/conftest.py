@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from histossl.encoders.backbone import build_backbone
 from histossl.encoders.encoder_file import EncoderCard
 from histossl.features.embed import Embedder

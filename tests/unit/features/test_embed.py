@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from histossl.errors import UserError
 from histossl.features.embed import Embedder
-from PIL import Image
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), np.uint8)
 

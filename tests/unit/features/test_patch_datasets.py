@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from histossl.errors import UserError
 from histossl.features.patch_datasets import LabelledPatch, read_patch_dataset
 
@@ -16,7 +17,11 @@ def test_a_folder_for_each_class_is_a_data_set(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     patches = read_patch_dataset(tmp_path)
-    assert [(patch.name, patch.label) for patch in patches] == [("STR/c.tif", "STR"), ("TUM/a.JPG", "TUM"), ("TUM/b.png", "TUM")]
+    assert [(patch.name, patch.label) for patch in patches] == [
+        ("STR/c.tif", "STR"),
+        ("TUM/a.JPG", "TUM"),
+        ("TUM/b.png", "TUM"),
+    ]
     assert all(patch.path == tmp_path / patch.name and math.isnan(patch.target) for patch in patches)
 
 

@@ -2,6 +2,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+
 from histossl.errors import UserError
 from histossl.features.patch_datasets import LabelledPatch
 from histossl.features.patch_features import embed_patches, read_picture, write_patch_features

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+
 from histossl.errors import UserError
 from histossl.slides.metadata import SlideMetadata, inspect_slide, read_metadata, write_metadata
 
@@ -66,7 +67,7 @@ def test_metadata_survive_the_file(tmp_path, drawn_slide):
     path = tmp_path / "metadata.json"
     for metadata in (
         inspect_slide("Müller 'x'", drawn_slide.path, None, None),
-        SlideMetadata("ä", "excluded", "why: µm\nand \"more\"", spacing_refused=("a", "b")),
+        SlideMetadata("ä", "excluded", 'why: µm\nand "more"', spacing_refused=("a", "b")),
     ):
         write_metadata(path, metadata)
         assert read_metadata(path) == metadata

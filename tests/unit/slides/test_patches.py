@@ -1,4 +1,5 @@
 import numpy as np
+
 from histossl.slides.patches import read_patches
 from histossl.slides.reader import Slide
 

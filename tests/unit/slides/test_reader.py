@@ -3,6 +3,7 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
+
 from histossl.errors import UserError
 from histossl.slides import reader
 from histossl.slides.reader import Slide
@@ -49,7 +50,9 @@ def test_a_level_that_is_a_hair_too_coarse_is_still_used(tmp_path, make_slide, m
     levels = []
     original = openslide.OpenSlide.read_region
     monkeypatch.setattr(
-        openslide.OpenSlide, "read_region", lambda self, at, level, size: levels.append(level) or original(self, at, level, size)
+        openslide.OpenSlide,
+        "read_region",
+        lambda self, at, level, size: levels.append(level) or original(self, at, level, size),
     )
     with Slide(path) as slide:
         slide.read(0, 0, (63.9, 63.9), (16, 16))

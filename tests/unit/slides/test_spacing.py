@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from histossl.slides.spacing import PLAUSIBLE_UM, resolve_spacing
 
 VENDOR = {"openslide.mpp-x": "0.25", "openslide.mpp-y": "0.26"}

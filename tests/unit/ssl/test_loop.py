@@ -24,7 +24,7 @@ SCRIPT = Path(__file__).parents[3] / "workflow/scripts/pretrain.py"
 def train(values, shards, folder, **more):
     """Run to the end; the weights and the curve without its timings."""
     settings = read_settings(values, METHODS)
-    pretrain(settings, shards, folder / "encoder.pt", folder / "curve.jsonl", folder / "checkpoints", 0, **more)
+    pretrain("small", settings, shards, folder / "encoder.pt", folder / "curve.jsonl", folder / "checkpoints", 0, **more)
     return load_encoder(folder / "encoder.pt")[2], figures(folder / "curve.jsonl")
 
 
@@ -133,10 +133,15 @@ def test_an_input_size_that_the_network_cannot_take_is_refused_before_training(d
 
 
 def command(values, paths, folder, *more):
+    folder.mkdir(exist_ok=True)
+    sheet = folder / "slides.csv"
+    sheet.write_text("slide,patient,path\n" + "".join(f"{path.stem},{path.stem},{path}\n" for path in paths))
     return [
         str(SCRIPT),
+        *("--name", "tiny"),
         *("--settings", json.dumps(values)),
-        *("--shards", *map(str, paths)),
+        *("--sheet", str(sheet)),
+        *("--shards", str(paths[0].parent)),
         *("--output", str(folder / "encoder.pt")),
         *("--curve", str(folder / "curve.jsonl")),
         *("--checkpoints", str(folder / "checkpoints")),

@@ -2,12 +2,12 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from conftest import AUGMENTATION
 from torchvision.transforms import RandomResizedCrop
 
 from histossl.ssl.settings import AugmentationSettings, ViewSettings
 from histossl.ssl.views import LUMA, RGB_FROM_HED, draw_views, warp_matrices
 from histossl.ssl.views_opencv import make_view
+from tests.unit.ssl.conftest import AUGMENTATION
 
 VIEWS = (
     ViewSettings(count=2, px=16, scale=(0.4, 1.0), blur_probability=1.0, solarise_probability=0.5),

@@ -1,6 +1,7 @@
 import h5py
 import numpy as np
 import pytest
+
 from histossl.errors import UserError
 from histossl.slides.metadata import SlideMetadata
 from histossl.tiles.coords_file import Tiling, read_coords, write_coords

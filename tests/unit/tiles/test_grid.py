@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from histossl.tiles.grid import place_grid
 
 

@@ -1,4 +1,5 @@
 import numpy as np
+
 from histossl.tiles.overlay import OUTLINE_BGR, draw_overlay
 
 SQUARE = [[[[80, 40], [240, 40], [240, 160], [80, 160], [80, 40]]]]

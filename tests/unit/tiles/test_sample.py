@@ -1,4 +1,5 @@
 import numpy as np
+
 from histossl.tiles.sample import sample_coords
 
 COORDS = np.arange(2000).reshape(1000, 2)

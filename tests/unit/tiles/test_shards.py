@@ -1,12 +1,13 @@
 import multiprocessing
-import os
 import pickle
 import shutil
+from pathlib import Path
 
 import cv2
 import h5py
 import numpy as np
 import pytest
+
 from histossl.errors import UserError
 from histossl.tiles import shards
 from histossl.tiles.shards import ShardSet, write_shard
@@ -22,6 +23,10 @@ def shard(folder, name, colours, px=16, spacing_um=1.0):
     path = folder / f"{name}.h5"
     write_shard(path, [encode(colour, px) for colour in colours], np.zeros((len(colours), 2)), name, px, spacing_um)
     return path
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_patches_come_back_in_order_and_with_their_slide(tmp_path):
@@ -51,13 +56,13 @@ def test_an_image_with_detail_survives_the_shard(tmp_path):
 def test_more_shards_than_files_may_be_open(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "MAX_OPEN_FILES", 4)
     paths = [shard(tmp_path, f"s{i:02d}", [(i * 10, 100, 100)]) for i in range(20)]
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     patches = ShardSet(paths)
     for index in np.random.default_rng(0).integers(0, 20, 100):
         assert abs(int(patches.read(index)[0, 0, 0]) - index * 10) <= 3
-        assert len(os.listdir("/proc/self/fd")) <= before + 4
+        assert open_files() <= before + 4
     patches.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
     assert abs(int(patches.read(7)[0, 0, 0]) - 70) <= 3
     patches.close()
 

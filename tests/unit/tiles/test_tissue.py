@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from histossl.tiles.tissue import TissueSettings, segment_tissue
 
 WHITE = (245, 244, 246)

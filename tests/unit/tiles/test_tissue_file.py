@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import shapely.geometry
+
 from histossl.errors import UserError
 from histossl.tiles.tissue_file import rasterise, read_tissue, trace_polygons, write_tissue
 

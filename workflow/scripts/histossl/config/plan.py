@@ -15,6 +15,16 @@ def pretrained_encoders(config: Config) -> list[str]:
     return [name for name, encoder in config["encoders"].items() if "pretrain" in encoder]
 
 
+def pretrain_settings(config: Config, name: str) -> dict[str, Any]:
+    """Settings of a training run: all but where its patches come from."""
+    return {key: value for key, value in config["encoders"][name]["pretrain"].items() if key != "tiling"}
+
+
+def pretrain_tiling(config: Config, name: str) -> str:
+    """The tiling whose patches an encoder is trained on."""
+    return config["encoders"][name]["pretrain"]["tiling"]
+
+
 def export_settings(config: Config, name: str) -> dict[str, Any]:
     """Settings of an encoder that is not trained here: timm's, or the start of one that is trained here."""
     encoder = config["encoders"][name]

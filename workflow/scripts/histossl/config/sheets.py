@@ -70,6 +70,10 @@ def _parse(columns: dict[str, str], sheet: Path, line: int) -> SlideRow:
     problem = find_id_problem(slide)
     if problem:
         raise UserError(f"{sheet}: line {line} has the slide id {slide!r}, which {problem}; rename it")
+    if values["path"].startswith("-") or CONTROL.search(values["path"]):
+        raise UserError(
+            f"{sheet}: line {line} has the path {values['path']!r}, with a leading dash or a control character; rename it"
+        )
     return SlideRow(slide, values["patient"], values["path"], _spacing(values, sheet, line), values)
 
 

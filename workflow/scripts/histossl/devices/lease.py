@@ -25,7 +25,13 @@ def visible_devices(environment: Mapping[str, str]) -> list[str]:
     return sorted((node.name.removeprefix("nvidia") for node in nodes), key=int)
 
 
-def lease_devices(devices: list[str], count: int, folder: Path | None = None) -> tuple[list[str], list[int]]:
+def lease_folder(environment: Mapping[str, str]) -> Path:
+    """Where the locks lie: one folder a user, and within a Slurm job, whose devices are its own, one a job."""
+    job = environment.get("SLURM_JOB_ID", "")
+    return Path(tempfile.gettempdir()) / f"histossl-gpus-{os.getuid()}{f'-{job}' if job else ''}"
+
+
+def lease_devices(devices: list[str], count: int, folder: Path) -> tuple[list[str], list[int]]:
     """Wait until `count` of `devices` are free, and hold them until this process and its children end.
 
     Jobs are served in the order of a queue lock: one that wants four devices is not overtaken for ever by those that
@@ -34,7 +40,6 @@ def lease_devices(devices: list[str], count: int, folder: Path | None = None) ->
     Returns:
         The devices, and the descriptors of the locks; keep these open, also over `exec`.
     """
-    folder = folder or Path(tempfile.gettempdir()) / f"histossl-gpus-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     queue = os.open(folder / "queue.lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(queue, fcntl.LOCK_EX)

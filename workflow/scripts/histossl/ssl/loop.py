@@ -38,6 +38,7 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pretrain(
+    name: str,
     settings: PretrainSettings,
     shards: ShardSet,
     output: Path,
@@ -49,6 +50,7 @@ def pretrain(
     """Train an encoder on the patches of `shards` and write it to `output`.
 
     Args:
+        name: the encoder's name, for messages.
         settings: all that determines the result, together with the patches.
         shards: the patches.
         output: `encoder.pt`; see `histossl.encoders.encoder_file`.
@@ -95,7 +97,7 @@ def pretrain(
         views = PatchViews(shards, settings.augmentation, settings.seed)
         batches = load_batches(views, sampler, workers, pin_memory=device.type == "cuda")
         normalise = Normaliser(settings, device)
-        log = TrainingLog(settings, horizon, first_step, processes, checkpoints.folder / "curve.jsonl")
+        log = TrainingLog(name, settings, horizon, first_step, processes, checkpoints.folder / "curve.jsonl")
         saved_at = time.monotonic()
 
         with catch_signals(processes.is_main) as caught:
@@ -127,7 +129,7 @@ def pretrain(
                     saved_at = time.monotonic()
                 if caught:
                     print(
-                        f"[{settings.method}] {signal.Signals(caught[0]).name}: stopped after step {step + 1} with a "
+                        f"[{name}] {signal.Signals(caught[0]).name}: stopped after step {step + 1} with a "
                         f"checkpoint in {checkpoints.folder}; the same command goes on from there",
                         file=sys.stderr,
                     )

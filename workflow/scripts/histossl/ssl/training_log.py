@@ -20,23 +20,29 @@ class TrainingLog:
     """Figures by step, printed and appended to a working file, one JSON object a line, so that one can watch them."""
 
     def __init__(
-        self, settings: PretrainSettings, horizon: Horizon, step: int, processes: Processes, working_file: Path
+        self,
+        name: str,
+        settings: PretrainSettings,
+        horizon: Horizon,
+        step: int,
+        processes: Processes,
+        working_file: Path,
     ) -> None:
         """Go on after `step` steps: lines of a broken-off run beyond that are dropped from `working_file`."""
-        self.method, self.batch, self.learning_rate = settings.method, settings.batch, settings.learning_rate
+        self.name, self.batch, self.learning_rate = name, settings.batch, settings.learning_rate
         self.processes, self.working_file = processes, working_file
         self.first_step = self.step = step
         self.started = self.logged_at = time.monotonic()
         self.waiting_s = 0.0
         self.damaged_count = 0
         if processes.is_main:
-            self.progress = Progress(settings.method, horizon.steps, "steps", done=step)
+            self.progress = Progress(name, horizon.steps, "steps", done=step)
             lines = working_file.read_text("utf-8").splitlines(keepends=True) if working_file.exists() else []
             # The last line is cut short where the process was killed while it wrote.
             whole = [line for line in lines if line.endswith("\n")]
             write_text_whole(working_file, "".join(line for line in whole if json.loads(line)["step"] <= step))
             print(
-                f"[{self.method}] {'resuming after' if step else 'training for'} "
+                f"[{self.name}] {'resuming after' if step else 'training for'} "
                 f"{f'{step} of ' if step else ''}{horizon.steps} steps of {self.batch} patches, "
                 f"{processes.count} process(es) on {processes.device.type}",
                 file=sys.stderr,
@@ -51,7 +57,7 @@ class TrainingLog:
         for sentence in sentences:
             self.damaged_count += 1
             print(
-                f"[{self.method}] warning: {sentence}; replaced by its neighbour ({self.damaged_count} so far)",
+                f"[{self.name}] warning: {sentence}; replaced by its neighbour ({self.damaged_count} so far)",
                 file=sys.stderr,
             )
 
@@ -82,7 +88,7 @@ class TrainingLog:
         """Raise a UserError where the loss is not a number any more."""
         if not math.isfinite(loss):
             raise UserError(
-                f"{self.method}: the loss is {loss} after step {step}; lower learning_rate (now "
+                f"{self.name}: the loss is {loss} after step {step}; lower learning_rate (now "
                 f"{self.learning_rate:g}), lengthen warmup_epochs or use precision fp32 or bf16"
             )
 
@@ -92,6 +98,6 @@ class TrainingLog:
         seconds = time.monotonic() - self.started
         images = (self.step - self.first_step) * self.batch
         print(
-            f"[{self.method}] encoder in {output}; {clock(seconds)}, {images / seconds:.0f} images/s",
+            f"[{self.name}] encoder in {output}; {clock(seconds)}, {images / seconds:.0f} images/s",
             file=sys.stderr,
         )

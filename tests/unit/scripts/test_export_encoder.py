@@ -1,0 +1,63 @@
+import pytest
+import timm
+import timm.data
+import torch
+
+import export_encoder
+from histossl.encoders.backbone import build_backbone
+from histossl.encoders.encoder_file import hash_weights, load_encoder
+from histossl.errors import UserError
+
+SETTINGS = {
+    "model": "test_vit",
+    "model_args": {"img_size": 32},
+    "seed": 3,
+    "weights": False,
+    "mean": [0.7, 0.5, 0.6],
+    "std": [0.2, 0.2, 0.2],
+    "input_px": 32,
+    "spacing_um": 1.0,
+}
+
+
+@pytest.fixture
+def export(tmp_path, as_json):
+    def run(**changed):
+        export_encoder.main([f"--settings={as_json({**SETTINGS, **changed})}", f"--output={tmp_path / 'encoder.pt'}"])
+        return load_encoder(tmp_path / "encoder.pt")
+
+    return run
+
+
+def test_an_untrained_encoder_is_the_start_of_training(export):
+    _, card, weights_hash = export()
+    assert weights_hash == hash_weights(build_backbone("test_vit", {"img_size": 32}, 3).state_dict())
+    assert (card.method, card.mean, card.input_px, card.spacing_um, card.feature_dim) == (
+        "untrained",
+        (0.7, 0.5, 0.6),
+        32,
+        1.0,
+        64,
+    )
+
+
+def test_what_is_left_open_is_the_models_own(export):
+    _, card, _ = export(model_args={}, mean=None, std=None, input_px=None, spacing_um=None)
+    own = timm.data.resolve_model_data_config(timm.create_model("test_vit"))
+    assert (card.mean, card.std, card.input_px) == (tuple(own["mean"]), tuple(own["std"]), own["input_size"][-1])
+    assert card.spacing_um is None
+
+
+def test_weights_of_a_file_are_taken_over(tmp_path, export):
+    source = build_backbone("test_vit", {}, 9)
+    torch.save(source.state_dict(), tmp_path / "weights.pt")
+    _, card, weights_hash = export(model_args={}, input_px=None, weights=str(tmp_path / "weights.pt"))
+    assert weights_hash == hash_weights(source.state_dict())
+    assert card.method == "timm"
+
+
+@pytest.mark.parametrize("changed", [{"model": "tset_vit"}, {"input_px": 100}, {"weights": "/nowhere/w.pt"}])
+def test_what_cannot_be_built_leaves_no_file(tmp_path, export, changed):
+    with pytest.raises(UserError):
+        export(**changed)
+    assert not (tmp_path / "encoder.pt").exists()

@@ -1,0 +1,100 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import launch
+from histossl.devices import lease
+
+LAUNCH = Path(launch.__file__)
+SHOW = "import os, sys; print(os.environ.get('CUDA_VISIBLE_DEVICES'), sys.argv[1:], flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Launch a script that shows its devices and arguments, and stays until its standard input is closed."""
+    script = tmp_path / "show it.py"
+    script.write_text(SHOW)
+    started = []
+
+    def run(gpus, *arguments, **environment):
+        inherited = {k: v for k, v in os.environ.items() if k not in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID")}
+        process = subprocess.Popen(
+            [sys.executable, str(LAUNCH), f"--gpus={gpus}", str(script), *arguments],
+            env={**inherited, "TMPDIR": str(tmp_path), **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.__exit__(None, None, None)
+
+
+def shown(process):
+    return process.stdout.readline().rstrip("\n")
+
+
+def test_without_gpus_none_is_visible_and_arguments_pass_unchanged(start):
+    process = start(0, "--name=a b", "-x", "--gpus=7", "", "$(x)", CUDA_VISIBLE_DEVICES="0,1")
+    assert shown(process) == " ['--name=a b', '-x', '--gpus=7', '', '$(x)']"
+
+
+def test_jobs_at_the_same_time_see_different_devices_and_free_them_when_killed(start):
+    jobs = [start(1, CUDA_VISIBLE_DEVICES="0,1,2,3") for _ in range(4)]
+    devices = [shown(job).split()[0] for job in jobs]
+    assert sorted(devices) == ["0", "1", "2", "3"]
+    jobs[2].kill()
+    assert shown(start(1, CUDA_VISIBLE_DEVICES="0,1,2,3")).split()[0] == devices[2]
+
+
+def test_where_no_gpu_is_visible_it_runs_on_the_cpu_and_says_so(start):
+    process = start(2, CUDA_VISIBLE_DEVICES="")
+    assert shown(process) == " []"
+    process.stdin.close()
+    assert "running on the CPU" in process.stderr.read()
+
+
+def test_the_exit_code_is_the_scripts(tmp_path):
+    script = tmp_path / "fail.py"
+    script.write_text("raise SystemExit(7)")
+    command = [sys.executable, str(LAUNCH), "--gpus=0", str(script)]
+    assert subprocess.run(command, check=False, timeout=60).returncode == 7
+
+
+@pytest.fixture
+def executed(monkeypatch, tmp_path):
+    """What `main` would become, without becoming it."""
+    calls = []
+    monkeypatch.setattr(os, "execve", lambda program, command, environment: calls.append((command, environment)))
+    monkeypatch.setattr(lease.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    return calls
+
+
+def test_several_devices_start_a_process_each(executed, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
+    launch.main(["--gpus=2", "train.py", "--x=1"])
+    ((command, environment),) = executed
+    assert environment["CUDA_VISIBLE_DEVICES"] == "4,5"
+    assert command[0] == sys.executable
+    assert command[1:3] == ["-m", "torch.distributed.run"]
+    assert command[command.index("--nproc-per-node") + 1] == "2"
+    assert command[-2:] == ["train.py", "--x=1"]
+
+
+def test_every_slurm_job_leases_from_its_own_devices(executed, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    for job in ("17", "17", "18"):
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        launch.main(["--gpus=1", "train.py"])
+    # Two tasks of one job share its devices out; another job's are its own, though they have the same numbers.
+    assert [environment["CUDA_VISIBLE_DEVICES"] for _, environment in executed] == ["2", "3", "2"]
+    assert all(command == [sys.executable, "train.py"] for command, _ in executed)
