@@ -26,7 +26,7 @@ lint: setup
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
-	snakemake --dry-run --quiet all
+	snakemake --dry-run > /dev/null
 
 # The configuration reference and the picture of the rule graph (needs graphviz).
 docs: setup

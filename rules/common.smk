@@ -27,6 +27,8 @@ COMPUTE = CONFIG["compute"]
 BATCHES = plan.batch_slides(SLIDES, CONFIG["features"]["slides_per_job"])
 COORDS = expand("results/tiles/{tiling}/{slide}.h5", tiling=list(CONFIG["tilings"]), slide=list(SLIDES))
 
+# Training is the longest way through the workflow: what leads to it goes before what can wait.
+SOON = 10
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 

@@ -14,6 +14,7 @@ if CONFIG["phantom"]:
             "results/logs/draw_slide/{slide}.log",
         benchmark:
             "results/benchmarks/draw_slide/{slide}.tsv"
+        priority: SOON
         conda:
             "../envs/slides.yaml"
         resources:
@@ -32,12 +33,12 @@ if CONFIG["phantom"]:
 
     rule draw_patches:
         output:
-            sheet="results/phantom/patches/{arm}/patches.csv",
-            images=directory("results/phantom/patches/{arm}/images"),
+            sheet="results/phantom/patches/patches.csv",
+            images=directory("results/phantom/patches/images"),
         log:
-            "results/logs/draw_patches/{arm}.log",
+            "results/logs/draw_patches.log",
         benchmark:
-            "results/benchmarks/draw_patches/{arm}.tsv"
+            "results/benchmarks/draw_patches.tsv"
         conda:
             "../envs/slides.yaml"
         resources:
@@ -48,5 +49,5 @@ if CONFIG["phantom"]:
             code=code("draw_patches"),
             settings=as_json(CONFIG["phantom"]["patches"]),
         shell:
-            "python {params.script:q} --arm={wildcards.arm:q} --settings={params.settings:q}"
-            " --sheet={output.sheet:q} --images={output.images:q} > {log:q} 2>&1"
+            "python {params.script:q} --settings={params.settings:q} --sheet={output.sheet:q}"
+            " --images={output.images:q} > {log:q} 2>&1"

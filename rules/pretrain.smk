@@ -9,6 +9,7 @@ rule pack_tiles:
         "results/logs/pack_tiles/{tiling}/{slide}.log",
     benchmark:
         "results/benchmarks/pack_tiles/{tiling}/{slide}.tsv"
+    priority: SOON
     conda:
         "../envs/slides.yaml"
     resources:
@@ -40,6 +41,7 @@ rule pretrain:
         "results/benchmarks/pretrain/{encoder}.tsv"
     wildcard_constraints:
         encoder=any_of(plan.pretrained_encoders(CONFIG)),
+    priority: SOON
     conda:
         "../envs/torch.yaml"
     threads: COMPUTE["pretrain_threads"]

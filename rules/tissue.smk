@@ -8,6 +8,7 @@ rule inspect_slide:
         "results/logs/inspect_slide/{slide}.log",
     benchmark:
         "results/benchmarks/inspect_slide/{slide}.tsv"
+    priority: SOON
     conda:
         "../envs/slides.yaml"
     resources:
@@ -39,6 +40,7 @@ rule segment_tissue:
         "results/logs/segment_tissue/{slide}.log",
     benchmark:
         "results/benchmarks/segment_tissue/{slide}.tsv"
+    priority: SOON
     conda:
         "../envs/slides.yaml"
     resources:
@@ -64,6 +66,7 @@ rule tile_slide:
         "results/logs/tile_slide/{tiling}/{slide}.log",
     benchmark:
         "results/benchmarks/tile_slide/{tiling}/{slide}.tsv"
+    priority: SOON
     conda:
         "../envs/slides.yaml"
     resources:

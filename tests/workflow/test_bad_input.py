@@ -38,7 +38,10 @@ SHEETS = {
     "leading dash": (edit_rows(3, slide="-rf"), ["line 5", "'-rf'", "dash"]),
     "path that isn't there": (edit_rows(3, path="nowhere.svs"), ["slides.csv", "'s3'", "nowhere.svs"]),
     "one class": ([{**row, "subtype": "ductal"} for row in ROWS], ["slides.csv", "ductal"]),
-    "missing label column": ([{k: v for k, v in row.items() if k != "subtype"} for row in ROWS], ["slides.csv", "subtype"]),
+    "missing label column": (
+        [{k: v for k, v in row.items() if k != "subtype"} for row in ROWS],
+        ["slides.csv", "subtype"],
+    ),
     "fewer patients than folds": ([{**row, "patient": f"p{i % 2}"} for i, row in enumerate(ROWS)], ["slides.csv", "2"]),
 }
 CONFIGS = {

@@ -51,10 +51,7 @@ CONFIG = {
         ),
     },
     "features": {"slides_per_job": 4},
-    "patch_datasets": {
-        name: {"source": f"results/phantom/patches/{name}/patches.csv", "spacing_um": 1.0}
-        for name in ("normalised", "test", "cellularity")
-    },
+    "patch_datasets": {"phantom": {"source": "results/phantom/patches/patches.csv", "spacing_um": 1.0}},
     "slide_tasks": {
         "subtype": {
             "label": "subtype",
@@ -66,10 +63,10 @@ CONFIG = {
         }
     },
     "patch_tasks": {
-        "tissue": {"train": "normalised", "test": "test", "probe": {"probe": "knn"}},
+        "tissue": {"train": "phantom:normalised", "test": "phantom:test", "probe": {"probe": "knn"}},
         "cellularity": {
-            "train": "cellularity:train",
-            "test": "cellularity:test",
+            "train": "phantom:cellularity_train",
+            "test": "phantom:cellularity_test",
             "probe": {"probe": "linear"},
             "encoders": ["dino", "dino_untrained"],
         },

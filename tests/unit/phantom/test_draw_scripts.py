@@ -44,20 +44,10 @@ def draw_one_slide(folder, slide):
     return files
 
 
-def draw_arm(folder, arm):
-    sheet = folder / arm / "patches.csv"
-    draw_patches.main(
-        [
-            "--arm",
-            arm,
-            "--settings",
-            json.dumps(PATCHES),
-            "--sheet",
-            str(sheet),
-            "--images",
-            str(sheet.parent / "images"),
-        ]
-    )
+def draw_patch_set(folder):
+    sheet = folder / "patches.csv"
+    images = folder / "images"
+    draw_patches.main([f"--settings={json.dumps(PATCHES)}", f"--sheet={sheet}", f"--images={images}"])
     return sheet
 
 
@@ -80,22 +70,29 @@ def test_the_truth_says_what_its_numbers_mean(tmp_path):
         assert (truth["tumour_cells"] < [width, height]).all()
 
 
-@pytest.mark.parametrize("arm", ["normalised", "raw", "test", "cellularity"])
-def test_a_patch_sheet_names_every_image_beside_it(tmp_path, arm):
-    sheet = draw_arm(tmp_path, arm)
+def test_the_patch_sheet_names_every_image_beside_it(tmp_path):
+    sheet = draw_patch_set(tmp_path)
     table = pd.read_csv(sheet, keep_default_na=False)
     assert list(table.columns) == ["path", "label", "split", "group", "target"]
-    assert {path.relative_to(sheet.parent).as_posix() for path in sheet.parent.rglob("*.png")} == set(table["path"])
-    for path in table["path"]:
-        assert cv2.imread(str(sheet.parent / path)).shape == (48, 48, 3)
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")} == set(table["path"])
+    assert all(cv2.imread(str(tmp_path / path)).shape == (48, 48, 3) for path in table["path"])
     assert table["target"].astype(float).between(0, 1).all()
 
 
+def test_the_splits_of_the_patch_sheet_share_no_patient_but_for_the_two_stain_arms(tmp_path):
+    table = pd.read_csv(draw_patch_set(tmp_path), keep_default_na=False)
+    groups = {split: set(rows["group"]) for split, rows in table.groupby("split")}
+    assert set(groups) == {"normalised", "raw", "test", "cellularity_train", "cellularity_test"}
+    assert groups["normalised"] == groups["raw"]
+    assert not groups["raw"] & groups["test"]
+    assert not groups["cellularity_train"] & groups["cellularity_test"]
+
+
 def test_drawing_again_replaces_images_and_leaves_nothing_else(tmp_path):
-    sheet = draw_arm(tmp_path, "test")
-    before = {path.name: path.read_bytes() for path in sheet.parent.rglob("*") if path.is_file()}
-    (sheet.parent / "images" / "stale.png").write_bytes(b"")
-    (sheet.parent / ".images.part").mkdir()
-    draw_arm(tmp_path, "test")
-    assert {path.name: path.read_bytes() for path in sheet.parent.rglob("*") if path.is_file()} == before
-    assert {path.name for path in sheet.parent.iterdir()} == {"images", "patches.csv"}
+    draw_patch_set(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    (tmp_path / "images" / "stale.png").write_bytes(b"")
+    (tmp_path / ".images.part").mkdir()
+    draw_patch_set(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "patches.csv"}

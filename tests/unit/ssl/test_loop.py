@@ -24,7 +24,9 @@ SCRIPT = Path(__file__).parents[3] / "workflow/scripts/pretrain.py"
 def train(values, shards, folder, **more):
     """Run to the end; the weights and the curve without its timings."""
     settings = read_settings(values, METHODS)
-    pretrain("small", settings, shards, folder / "encoder.pt", folder / "curve.jsonl", folder / "checkpoints", 0, **more)
+    pretrain(
+        "small", settings, shards, folder / "encoder.pt", folder / "curve.jsonl", folder / "checkpoints", 0, **more
+    )
     return load_encoder(folder / "encoder.pt")[2], figures(folder / "curve.jsonl")
 
 

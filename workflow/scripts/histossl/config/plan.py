@@ -67,9 +67,7 @@ def slide_manifests(encoder: str, tiling: str, batches: Collection[str]) -> list
 def all_slide_manifests(config: Config, batches: Collection[str]) -> list[str]:
     """Manifests of all that any slide task needs."""
     wanted = {
-        (encoder, task["tiling"])
-        for task in config["slide_tasks"].values()
-        for encoder in task_encoders(config, task)
+        (encoder, task["tiling"]) for task in config["slide_tasks"].values() for encoder in task_encoders(config, task)
     }
     return [manifest for encoder, tiling in sorted(wanted) for manifest in slide_manifests(encoder, tiling, batches)]
 
