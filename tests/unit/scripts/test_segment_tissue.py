@@ -8,10 +8,11 @@ from histossl.tiles.tissue_file import rasterise, read_tissue
 
 @pytest.fixture
 def segment(tmp_path, tissue_settings, as_json):
-    def run(file, metadata):
+    def run(file, metadata, on_bad_slide="exclude"):
         settings = f"--settings={as_json(tissue_settings)}"
         outputs = [f"--output={tmp_path / 'tissue.geojson'}", f"--overlay={tmp_path / 'overlay.jpg'}"]
-        segment_tissue.main([f"--file={file}", f"--metadata={metadata}", settings, "--on-bad-slide=exclude", *outputs])
+        policy = f"--on-bad-slide={on_bad_slide}"
+        segment_tissue.main([f"--file={file}", f"--metadata={metadata}", settings, policy, *outputs])
         return read_tissue(tmp_path / "tissue.geojson")
 
     return run
@@ -33,7 +34,10 @@ def test_a_slide_left_out_has_no_tissue_and_keeps_its_reason(tmp_path, segment, 
     assert (tmp_path / "overlay.jpg").stat().st_size
 
 
-def test_a_slide_that_has_gone_is_named(tmp_path, segment, metadata_file):
+def test_a_slide_that_cannot_be_read_is_left_out_or_ends_the_run(tmp_path, segment, metadata_file):
     with pytest.raises(UserError, match=r"gone\.svs"):
-        segment(tmp_path / "gone.svs", metadata_file)
+        segment(tmp_path / "gone.svs", metadata_file, "fail")
     assert not (tmp_path / "tissue.geojson").exists()
+    polygons, facts = segment(tmp_path / "gone.svs", metadata_file)
+    assert polygons == []
+    assert "gone.svs" in facts["reason"]

@@ -71,9 +71,8 @@ def _parse(columns: dict[str, str], sheet: Path, line: int) -> SlideRow:
     if problem:
         raise UserError(f"{sheet}: line {line} has the slide id {slide!r}, which {problem}; rename it")
     if values["path"].startswith("-") or CONTROL.search(values["path"]):
-        raise UserError(
-            f"{sheet}: line {line} has the path {values['path']!r}, with a leading dash or a control character; rename it"
-        )
+        problem = "a leading dash or a control character"
+        raise UserError(f"{sheet}: line {line} has the path {values['path']!r}, with {problem}; rename the file")
     return SlideRow(slide, values["patient"], values["path"], _spacing(values, sheet, line), values)
 
 
