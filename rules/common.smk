@@ -3,11 +3,13 @@ import json
 import re
 
 from histossl.config import plan
-from histossl.config.check import check_config
+from histossl.config.check import DRAWN, check_config
 from histossl.config.fingerprint import fingerprint_script
 from histossl.config.load import load_config
+from histossl.config.phantom import read_specifications
 from histossl.config.sheets import read_slide_sheet
 from histossl.errors import UserError
+from histossl.features.patch_datasets import fingerprint_pictures
 
 
 def explained(read, *arguments):
@@ -40,6 +42,11 @@ wildcard_constraints:
     task=NAME,
     model=NAME,
     batch=r"\d+",
+
+
+def hash_pictures(source):
+    """Fingerprint of a data set's pictures by name and size; a data set that the workflow draws needs none."""
+    return "" if source.startswith(DRAWN) else explained(fingerprint_pictures, Path(source))
 
 
 def script(name):

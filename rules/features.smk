@@ -30,7 +30,7 @@ rule embed_slides:
         "python {params.launch:q} --gpus={resources.gpu} {params.script:q} --name={wildcards.encoder:q}"
         " --encoder={input.encoder:q} --files {input.slides:q} --coords {input.coords:q}"
         " --features={params.features:q} --manifest={output:q} --on-bad-slide={params.on_bad_slide}"
-        " --code={params.code} --batch={resources.batch} --threads={threads} 2>&1 | tee {log:q}"
+        " --code={params.code} --batch={resources.batch} --threads={threads} 2>&1 | (trap '' TERM INT; exec tee {log:q})"
 
 
 rule embed_patches:
@@ -56,8 +56,10 @@ rule embed_patches:
         script=script("embed_patches"),
         code=code("embed_patches"),
         spacing_um=lambda wildcards: CONFIG["patch_datasets"][wildcards.dataset]["spacing_um"],
+        # Not used by the command: Snakemake does not look at the pictures that a sheet or a folder names.
+        pictures=lambda wildcards: hash_pictures(CONFIG["patch_datasets"][wildcards.dataset]["source"]),
     shell:
         "python {params.launch:q} --gpus={resources.gpu} {params.script:q} --name={wildcards.encoder:q}"
         " --encoder={input.encoder:q} --dataset={wildcards.dataset:q} --source={input.source:q}"
         " --spacing-um={params.spacing_um} --output={output:q} --batch={resources.batch} --threads={threads}"
-        " 2>&1 | tee {log:q}"
+        " 2>&1 | (trap '' TERM INT; exec tee {log:q})"

@@ -1,10 +1,7 @@
 # The demo cohort, drawn where the config has a section `phantom`. Real cohorts skip this file.
 if CONFIG["phantom"]:
 
-    import csv
-
-    with open(CONFIG["phantom"]["specification"], encoding="utf-8", newline="") as lines:
-        PHANTOM = {line["slide"]: line for line in csv.DictReader(lines)}
+    PHANTOM = explained(read_specifications, Path(CONFIG["phantom"]["specification"]), SLIDES)
 
     rule draw_slide:
         output:

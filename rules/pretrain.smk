@@ -62,10 +62,12 @@ rule pretrain:
         "python {params.launch:q} --gpus={resources.gpu} {params.script:q} --name={wildcards.encoder:q}"
         " --settings={params.settings:q} --sheet={params.sheet:q} --shards={params.shards:q}"
         " --output={output.encoder:q} --curve={output.curve:q} --checkpoints={params.checkpoints:q}"
-        " --workers={threads} --threads={threads} 2>&1 | tee {log:q}"
+        " --workers={threads} --threads={threads} --code={params.code} 2>&1 | (trap '' TERM INT; exec tee {log:q})"
 
 
 rule export_encoder:
+    input:
+        lambda wildcards: plan.weight_files(CONFIG, wildcards.encoder),
     output:
         "results/encoders/{encoder}/encoder.pt",
     log:

@@ -50,4 +50,4 @@ rule train_mil:
         "python {params.launch:q} --gpus={resources.gpu} {params.script:q} --task={wildcards.task:q}"
         " --encoder={wildcards.encoder:q} --splits={input.splits:q} --features={params.features:q}"
         " --settings={params.settings:q} --predictions={output.predictions:q} --attention={output.attention:q}"
-        " --threads={threads} 2>&1 | tee {log:q}"
+        " --threads={threads} 2>&1 | (trap '' TERM INT; exec tee {log:q})"

@@ -42,6 +42,8 @@ rule summarise_cohort:
         script=script("summarise_cohort"),
         code=code("summarise_cohort"),
         sheet=Path(CONFIG["slides"]["sheet"]),
+        # Not used by the command: the sheet itself is not tracked, because most of its columns matter elsewhere.
+        patients=as_json([[row.slide, row.patient] for row in SLIDES.values()]),
         slides=lambda wildcards, input: Path(input.metadata[0]).parents[1],
         tiles=lambda wildcards, input: Path(input.coords[0]).parents[1],
         tilings=list(CONFIG["tilings"]),

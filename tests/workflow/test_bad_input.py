@@ -35,6 +35,11 @@ SHEETS = {
     "duplicate id": (edit_rows(3, slide="s2"), ["slides.csv", "line 5", "'s2'"]),
     "slash in id": (edit_rows(3, slide="a/b"), ["line 5", "'a/b'", "slash"]),
     "control character in id": (edit_rows(3, slide="a\nb"), ["'a\\nb'", "control character"]),
+    "brace in id": (edit_rows(3, slide="S{1}"), ["line 5", "'S{1}'", "brace"]),
+    "label of no patient's own": (
+        edit_rows(3, subtype="mixed", patient="p1"),
+        ["slides.csv", "'mixed'", "0 patients"],
+    ),
     "leading dash": (edit_rows(3, slide="-rf"), ["line 5", "'-rf'", "dash"]),
     "path that isn't there": (edit_rows(3, path="nowhere.svs"), ["slides.csv", "'s3'", "nowhere.svs"]),
     "one class": ([{**row, "subtype": "ductal"} for row in ROWS], ["slides.csv", "ductal"]),
@@ -49,6 +54,27 @@ CONFIGS = {
     "unknown key at the top": (edit_config("tisue", {}), ["tisue", "did you mean 'tissue'"]),
     "wrong type": (edit_config("tilings.p64.patch_px", "big"), ["tilings.p64.patch_px", "'big'", "integer"]),
     "unknown tiling": (edit_config("slide_tasks.subtype.tiling", "p63"), ["p63", "did you mean 'p64'"]),
+    "weights that aren't there": (edit_config("encoders.net.timm.weights", "nope.pt"), ["encoders.net", "nope.pt"]),
+    "another scale": (edit_config("encoders.net.timm.spacing_um", 0.5), ["slide_tasks.subtype", "'net'", "0.5"]),
+    "no specification": (
+        edit_config(
+            "phantom",
+            {
+                "specification": "none.csv",
+                "slides": {"seed": 1, "width_px": 512, "height_px": 512, "spacing_um": 0.5},
+                "patches": {
+                    "seed": 1,
+                    "patch_px": 64,
+                    "spacing_um": 1.0,
+                    "per_class": 1,
+                    "test_per_class": 1,
+                    "cellularity": 2,
+                    "test_share": 0.5,
+                },
+            },
+        ),
+        ["none.csv", "no such file"],
+    ),
     "no sheet": (edit_config("slides.sheet", "sheet.csv"), ["sheet.csv", "no such"]),
 }
 

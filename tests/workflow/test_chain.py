@@ -93,6 +93,10 @@ def test_what_only_changes_speed_reruns_nothing(finished, key, value):
 AFTER_ENCODER = {"embed_slides", "embed_patches", "train_mil", "probe_patches", "make_tables"}
 AFTER_TILES = AFTER_ENCODER | {"pack_tiles", "pretrain", "summarise_cohort"}
 RERUNS = {
+    "encoders.dino.pretrain.mean": (
+        [0.4, 0.4, 0.4],
+        {"pretrain", "export_encoder"} | AFTER_ENCODER,
+    ),
     "tables.resamples": (300, {"make_tables"}),
     "patch_tasks.tissue.probe.k": (3, {"probe_patches", "make_tables"}),
     "slide_tasks.subtype.models.abmil.epochs": (3, {"train_mil", "make_tables"}),
@@ -127,6 +131,14 @@ def test_a_label_in_another_column_reruns_nothing_and_a_changed_label_the_splits
     finished.write_sheet("slides.csv", [{**row, "subtype": ""} if row["slide"] == "P06-1" else row for row in rows])
     assert planned(finished) == {"split_patients", "train_mil", "make_tables"}
     finished.write_sheet("slides.csv", rows)
+
+
+def test_a_patient_renamed_is_seen_in_the_cohort_table_and_the_order_of_the_sheet_nowhere_else(finished):
+    rows = slide_rows()
+    finished.write_sheet("slides.csv", [{**row, "patient": "P99"} if row["slide"] == "P14-2" else row for row in rows])
+    assert planned(finished) == {"summarise_cohort", "split_patients", "train_mil", "make_tables"}
+    finished.write_sheet("slides.csv", rows)
+    assert planned(finished) == set()
 
 
 def test_an_error_in_the_config_loses_nothing(finished):

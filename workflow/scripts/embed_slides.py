@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> None:
         tiles = read_coords(coords_file)
         embedder.check_spacing(tiles.spacing_um, str(coords_file))
         output = arguments.features / f"{tiles.slide}.h5"
-        fingerprint = fingerprint_inputs(slide_file, tiles, weights_hash, arguments.code)
+        # The card counts as well as the weights: it says how patches are normalised and resized.
+        fingerprint = fingerprint_inputs(slide_file, tiles, f"{weights_hash} {card}", arguments.code)
         reason = tiles.reason
         if read_fingerprint(output) != fingerprint:
             try:
@@ -51,11 +52,12 @@ def main(argv: list[str] | None = None) -> None:
                 if arguments.on_bad_slide == "fail":
                     raise
                 features, reason = np.zeros((0, card.feature_dim), np.float32), str(error)
+                fingerprint = ""  # the next run of this job tries again
                 print(f"slide {tiles.slide} is left out: {reason}")
             facts = {"encoder": arguments.name, "fingerprint": fingerprint, "reason": reason}
             write_slide_features(output, features, coords_file, card, weights_hash, facts)
             patches += len(features)
-        manifest.append({"slide": tiles.slide, "fingerprint": fingerprint})
+        manifest.append({"slide": tiles.slide, "fingerprint": fingerprint, "reason": reason})
         progress.advance(images=patches)
     write_text_whole(arguments.manifest, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -25,13 +26,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--curve", required=True, type=Path, help="figures by step, JSON lines")
     parser.add_argument("--checkpoints", required=True, type=Path, help="folder, used while the training lasts")
     parser.add_argument("--checkpoint-every-s", type=float, default=600.0, help="seconds between checkpoints")
-    parser.add_argument("--workers", type=int, default=2, help="processes that prepare batches, a training process")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a training process")
+    parser.add_argument("--workers", type=int, default=2, help="processes that prepare batches, in all")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads, in all")
+    parser.add_argument("--code", default="", help="its fingerprint; checkpoints of other code are not resumed")
     arguments = parser.parse_args(argv)
 
-    torch.set_num_threads(arguments.threads)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by torchrun
+    torch.set_num_threads(max(1, arguments.threads // processes))
     settings = read_settings(arguments.settings, METHODS)
-    paths = [arguments.shards / f"{slide}.h5" for slide in read_slide_sheet(arguments.sheet)]
+    # In the order of their names, not of the sheet: the order of its lines must not change the result.
+    paths = [arguments.shards / f"{slide}.h5" for slide in sorted(read_slide_sheet(arguments.sheet))]
     with ShardSet(paths) as shards:
         pretrain(
             arguments.name,
@@ -40,8 +44,9 @@ def main(argv: list[str] | None = None) -> None:
             arguments.output,
             arguments.curve,
             arguments.checkpoints,
-            arguments.workers,
+            -(-arguments.workers // processes),
             arguments.checkpoint_every_s,
+            arguments.code,
         )
 
 

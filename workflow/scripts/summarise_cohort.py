@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> None:
         metadata = read_metadata(arguments.slides / slide / "metadata.json")
         _, facts = read_tissue(arguments.slides / slide / "tissue.geojson")
         tiles = {tiling: read_coords(arguments.tiles / tiling / f"{slide}.h5") for tiling in arguments.tilings}
+        patches = {f"patches_{tiling}": len(found.coords) for tiling, found in tiles.items()}
         rows.append(
             {
                 "slide": slide,
@@ -36,8 +37,8 @@ def main(argv: list[str] | None = None) -> None:
                 "spacing_um": metadata.spacing_um,
                 "spacing_source": metadata.spacing_source,
                 "tissue_mm2": facts["area_mm2"],
-                **{f"patches_{tiling}": len(found.coords) for tiling, found in tiles.items()},
-                "reason": metadata.reason or "; ".join(sorted({t.reason for t in tiles.values() if t.reason})),
+                **patches,
+                "reason": "" if any(patches.values()) else next(iter(tiles.values())).reason,
             }
         )
     without = [row["slide"] for row in rows if row["reason"]]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from histossl.devices import lease
 from histossl.devices.lease import lease_devices, visible_devices
 
 SCRIPTS = Path(__file__).parents[3] / "workflow/scripts"
@@ -72,10 +71,16 @@ def test_visible_devices_are_those_of_the_environment(stated, devices):
 
 
 def test_without_the_variable_the_devices_of_the_machine_are_visible(monkeypatch, tmp_path):
-    for name in ("nvidia10", "nvidia2", "nvidia0", "nvidiactl", "nvidia-uvm"):
-        (tmp_path / name).touch()
-    monkeypatch.setattr(lease, "Path", lambda _: tmp_path)
-    assert visible_devices({}) == ["0", "2", "10"]
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\nprintf 'GPU-aa\\nGPU-bb\\n'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert visible_devices({}) == ["GPU-aa", "GPU-bb"]
+
+
+def test_without_a_driver_there_is_no_device(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert visible_devices({}) == []
 
 
 def test_processes_at_the_same_time_get_different_devices(hold):

@@ -82,7 +82,7 @@ def test_slide_figures_equal_scikit_learn(slides):
         )
         for c in range(3)
     ]
-    assert [method.figures[f"auc_{name}"].value for name in CLASSES] == pytest.approx(pairs)
+    assert [method.figures[f"auc[{name}]"].value for name in CLASSES] == pytest.approx(pairs)
     assert method.figures["auc"].value == pytest.approx(np.mean(pairs))
 
 
@@ -167,7 +167,7 @@ def test_a_class_that_the_test_set_lacks_is_left_out_of_the_means(tmp_path):
     write_predictions(tmp_path / "p.csv", columns, rows)
     method = judge([tmp_path / "p.csv"], "classification", {}, RESAMPLING)[0]
     assert method.figures["auc"].value == method.figures["balanced_accuracy"].value == 1
-    assert np.isnan(method.figures["auc_z"].value)
+    assert np.isnan(method.figures["auc[z]"].value)
 
 
 def tabulated(files, folder, kind="slide", controls=None):
@@ -198,7 +198,7 @@ def test_tables_are_the_same_bytes_twice_and_fit_a_terminal(slides, tmp_path):
 def test_awkward_labels_come_out_whole_in_every_format(slides, tmp_path):
     as_csv, as_markdown, as_latex = tabulated(slides, tmp_path)
     record = next(csv.DictReader(as_csv.splitlines()))
-    assert {f"auc_{name}" for name in CLASSES} <= set(record)
+    assert {f"auc[{name}]" for name in CLASSES} <= set(record)
     headings = [cells_of(line) for line in as_markdown.splitlines() if line.startswith("| encoder")]
     assert headings[1] == ["encoder", "model", "data", *CLASSES]
     assert r"a, b & c\textquotedbl{}\textless{}d\textgreater{} & e \& f\_\textbar{}g\%" in as_latex

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from histossl.errors import UserError
-from histossl.features.patch_datasets import LabelledPatch, read_patch_dataset
+from histossl.features.patch_datasets import LabelledPatch, fingerprint_pictures, read_patch_dataset
 
 
 def sheet(tmp_path, content):
@@ -70,3 +70,22 @@ def test_a_missing_source_and_an_empty_folder_are_named(tmp_path):
         read_patch_dataset(tmp_path / "nowhere")
     with pytest.raises(UserError, match="holds no patch"):
         read_patch_dataset(tmp_path)
+
+
+def test_the_fingerprint_of_pictures_follows_their_names_and_sizes_but_not_their_place(tmp_path):
+    def dataset(name, content):
+        folder = tmp_path / name / "a"
+        folder.mkdir(parents=True)
+        for picture, data in content.items():
+            (folder / picture).write_bytes(data)
+        return fingerprint_pictures(tmp_path / name)
+
+    first = dataset("first", {"1.png": b"x", "2.png": b"yy"})
+    assert dataset("moved", {"1.png": b"x", "2.png": b"yy"}) == first
+    assert len({first, dataset("more", {"1.png": b"x"}), dataset("grown", {"1.png": b"x", "2.png": b"yyy"})}) == 3
+
+
+def test_a_picture_that_is_not_there_is_named(tmp_path):
+    (tmp_path / "patches.csv").write_text("path,label\ngone.png,a\n")
+    with pytest.raises(UserError, match=r"gone\.png"):
+        fingerprint_pictures(tmp_path / "patches.csv")

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -126,6 +127,16 @@ def test_other_code_or_weights_embed_all_anew(embed, written, encoder_file):
     save_encoder(encoder_file, card, build_backbone(card.model, card.model_args, 2))
     embed(code="other")
     assert changed(before, written()) == set(before)
+
+
+def test_another_preprocessing_of_the_same_weights_embeds_all_anew(tmp_path, embed, written, encoder_file):
+    embed()
+    before, first = written(age=True), read_slide_features(tmp_path / "features" / "a.h5")[0]
+    backbone, card, _ = load_encoder(encoder_file)
+    save_encoder(encoder_file, replace(card, mean=(0.9, 0.1, 0.9)), backbone)
+    embed()
+    assert changed(before, written()) == set(before)
+    assert not np.allclose(read_slide_features(tmp_path / "features" / "a.h5")[0], first)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "gone"])

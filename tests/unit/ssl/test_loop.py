@@ -197,3 +197,9 @@ def test_a_terminated_process_exits_with_a_checkpoint_though_its_workers_are_sig
     assert process.returncode == 128 + signal.SIGTERM
     assert "SIGTERM: stopped after step" in rest
     assert len(list(tmp_path.glob("checkpoints/*/step-*.pt"))) == 1
+
+
+def test_a_run_of_no_step_is_refused_instead_of_passing_for_trained(simclr_values, shards, tmp_path):
+    with pytest.raises(UserError, match="less than one batch"):
+        train({**simclr_values, "steps": None, "epochs": 0.001}, shards, tmp_path)
+    assert not (tmp_path / "encoder.pt").exists()

@@ -5,7 +5,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from histossl.config import plan
 from histossl.config.sheets import SlideRow
+from histossl.encoders.scale import SPACING_TOLERANCE
 from histossl.errors import UserError
 from histossl.evaluation.splits import check_labels
 
@@ -38,14 +40,18 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
         _check_name(task["tiling"], config["tilings"], f"{where}.tiling")
         for encoder in task["encoders"]:
             _check_name(encoder, config["encoders"], f"{where}.encoders")
+        for encoder in plan.task_encoders(config, task):
+            _check_scale(encoder, config["tilings"][task["tiling"]]["spacing_um"], config, where)
         rows = [row.columns for row in slides.values()]
         check_labels(rows, task["label"], task["folds"], Path(sheet), task["classes"])
     for name, task in config["patch_tasks"].items():
         for side in ("train", "test"):
             dataset = task[side].partition(":")[0]
             _check_name(dataset, config["patch_datasets"], f"patch_tasks.{name}.{side}")
-        for encoder in task["encoders"]:
-            _check_name(encoder, config["encoders"], f"patch_tasks.{name}.encoders")
+            for encoder in task["encoders"]:
+                _check_name(encoder, config["encoders"], f"patch_tasks.{name}.encoders")
+            for encoder in plan.task_encoders(config, task):
+                _check_scale(encoder, config["patch_datasets"][dataset]["spacing_um"], config, f"patch_tasks.{name}")
 
 
 def _check_encoder(name: str, encoder: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -57,9 +63,27 @@ def _check_encoder(name: str, encoder: Mapping[str, Any], config: Mapping[str, A
         _check_name(tiling, config["tilings"], f"encoders.{name}.pretrain.tiling")
         if (encoder["pretrain"]["epochs"] is None) == (encoder["pretrain"]["steps"] is None):
             raise UserError(f"config: encoders.{name}.pretrain needs exactly one of epochs and steps")
+    if (
+        "timm" in encoder
+        and isinstance(encoder["timm"]["weights"], str)
+        and not Path(encoder["timm"]["weights"]).is_file()
+    ):
+        weights = encoder["timm"]["weights"]
+        raise UserError(
+            f"config: encoders.{name}.timm.weights is {weights!r}, where there is no file; correct the path"
+        )
     if "untrained" in encoder:
         trained = [other for other, spec in config["encoders"].items() if "pretrain" in spec]
         _check_name(encoder["untrained"], trained, f"encoders.{name}.untrained")
+
+
+def _check_scale(encoder: str, spacing_um: float, config: Mapping[str, Any], where: str) -> None:
+    own = plan.encoder_spacing(config, encoder)
+    if own is not None and abs(spacing_um - own) > SPACING_TOLERANCE * own:
+        raise UserError(
+            f"config: {where} has patches of {spacing_um:g} µm/px, but the encoder {encoder!r} is made for {own:g}; "
+            "name the encoders of that scale under `encoders`, or use patches of the other"
+        )
 
 
 def _check_name(name: str, known: Collection[str], where: str) -> None:

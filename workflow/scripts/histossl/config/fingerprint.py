@@ -43,7 +43,7 @@ def _parse(source: Path) -> tuple[str, tuple[str, ...]]:
         if isinstance(body, list):
             # Also the text below a field or a constant, which documents it.
             body[:] = [part for part in body if not _is_text(part)] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), tuple(modules)
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest(), tuple(modules)
 
 
 def _is_text(node: ast.stmt) -> bool:

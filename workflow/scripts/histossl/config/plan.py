@@ -35,6 +35,20 @@ def export_settings(config: Config, name: str) -> dict[str, Any]:
     return {**same, "weights": False, "spacing_um": config["tilings"][trained["tiling"]]["spacing_um"]}
 
 
+def encoder_spacing(config: Config, name: str) -> float | None:
+    """µm/px that an encoder is made for; None where that has no meaning."""
+    encoder = config["encoders"][name]
+    if "pretrain" in encoder:
+        return config["tilings"][pretrain_tiling(config, name)]["spacing_um"]
+    return export_settings(config, name)["spacing_um"]
+
+
+def weight_files(config: Config, name: str) -> list[str]:
+    """The weight file that an encoder is made from, where it names one."""
+    weights = export_settings(config, name)["weights"]
+    return [weights] if isinstance(weights, str) else []
+
+
 def controls(config: Config) -> dict[str, str]:
     """For each trained encoder, the name of its untrained control."""
     return {encoder["untrained"]: name for name, encoder in config["encoders"].items() if "untrained" in encoder}

@@ -9,6 +9,7 @@ from histossl.errors import UserError
 from histossl.slides.spacing import PLAUSIBLE_UM
 
 REQUIRED = ("slide", "patient", "path")
+BRACES = {"{", "}"}
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -70,8 +71,8 @@ def _parse(columns: dict[str, str], sheet: Path, line: int) -> SlideRow:
     problem = find_id_problem(slide)
     if problem:
         raise UserError(f"{sheet}: line {line} has the slide id {slide!r}, which {problem}; rename it")
-    if values["path"].startswith("-") or CONTROL.search(values["path"]):
-        problem = "a leading dash or a control character"
+    if values["path"].startswith("-") or CONTROL.search(values["path"]) or BRACES & set(values["path"]):
+        problem = "a leading dash, a brace or a control character"
         raise UserError(f"{sheet}: line {line} has the path {values['path']!r}, with {problem}; rename the file")
     return SlideRow(slide, values["patient"], values["path"], _spacing(values, sheet, line), values)
 
@@ -82,6 +83,8 @@ def find_id_problem(slide: str) -> str:
         return "holds a slash"
     if CONTROL.search(slide):
         return "holds a control character"
+    if BRACES & set(slide):
+        return "holds a brace, which Snakemake takes for a wildcard"
     if slide.startswith("-"):
         return "starts with a dash"
     if slide.startswith("."):

@@ -7,6 +7,7 @@ job ends, however it ends.
 
 import fcntl
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
@@ -21,8 +22,14 @@ def visible_devices(environment: Mapping[str, str]) -> list[str]:
     if stated is not None:
         devices = dict.fromkeys(device.strip() for device in stated.split(","))
         return [device for device in devices if device not in ("", "-1")]
-    nodes = Path("/dev").glob("nvidia[0-9]*")
-    return sorted((node.name.removeprefix("nvidia") for node in nodes), key=int)
+    try:
+        # By UUID: the numbers of device files are not those that CUDA counts by inside a container.
+        listed = subprocess.run(
+            ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"], capture_output=True, text=True, check=True
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return []
+    return [line.strip() for line in listed.stdout.splitlines() if line.strip()]
 
 
 def lease_folder(environment: Mapping[str, str]) -> Path:

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from histossl.errors import UserError
+from histossl.features.slide_features import read_slide_features
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def read_bags(slides: Iterable[str], folder: Path) -> dict[str, Bag]:
         path = Path(folder) / f"{slide}.h5"
         if not path.exists():
             raise UserError(f"{path}: slide '{slide}' is in the splits but has no features; embed it or leave it out")
-        with h5py.File(path) as file:
-            bags[slide] = Bag(file["features"][:].astype(np.float32), file["coords"][:])
+        features, coords = read_slide_features(path)
+        bags[slide] = Bag(features.astype(np.float32), coords)
         width = bags[slide].features.shape[1]
         dimension = dimension or (slide, width)
         if width != dimension[1]:

@@ -191,7 +191,7 @@ def class_figures(rows: Sequence[Row]) -> tuple[list[str], Callable[[Floats], Fl
         recalls = metrics.recalls(labels, probabilities, weights)
         return np.column_stack([mean(aucs[:, ranked]), mean(recalls[:, present]), aucs])
 
-    return [MACRO_AUC, BALANCED_ACCURACY, *(f"auc_{name}" for name in classes)], figures
+    return [MACRO_AUC, BALANCED_ACCURACY, *(f"auc[{name}]" for name in classes)], figures
 
 
 def class_arrays(rows: Sequence[Row], classes: Sequence[str]) -> tuple[metrics.Integers, Floats]:

@@ -83,6 +83,7 @@ def check_labels(
                 f"{sheet_path}: no slide has the label '{name}' in column '{label_column}'; correct `classes`"
             )
     patients = Counter(patient_labels(slides).values())
+    patients.update({slide.label: 0 for slide in slides})  # a label that no patient counts under has none
     if len(patients) < 2:
         found = f"only the class '{next(iter(patients))}'" if patients else "no label"
         raise UserError(f"{sheet_path}: column '{label_column}' holds {found}; a task needs at least two classes")
@@ -91,7 +92,7 @@ def check_labels(
             remedy = f"set `folds` to {count} or less" if count > 1 else "label more patients"
             raise UserError(
                 f"{sheet_path}: class '{name}' of column '{label_column}' has {count} "
-                f"patient{'s' if count > 1 else ''}, fewer than the {folds} folds; {remedy}, "
+                f"patient{'' if count == 1 else 's'}, fewer than the {folds} folds; {remedy}, "
                 f"or leave the class out with `classes`"
             )
     return slides

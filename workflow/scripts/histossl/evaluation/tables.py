@@ -73,7 +73,7 @@ def task_sections(kind: str, task: str, methods: Sequence[Judged]) -> Iterator[S
     classes = list(dict.fromkeys(name for m in methods for name in m.classes))
     if len(classes) > 2:
         per_class = [
-            [number(m.figures[f"auc_{name}"].value) if name in m.classes else Figures("") for name in classes]
+            [number(m.figures[f"auc[{name}]"].value) if name in m.classes else Figures("") for name in classes]
             for m in methods
         ]
         rows = [a + b for a, b in zip(lead, per_class, strict=True)]

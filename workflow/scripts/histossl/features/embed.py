@@ -8,10 +8,8 @@ import torch
 from torch import nn
 
 from histossl.encoders.encoder_file import EncoderCard
+from histossl.encoders.scale import SPACING_TOLERANCE
 from histossl.errors import UserError
-
-SPACING_TOLERANCE = 0.05
-"""Relative difference of µm/px up to which patches pass for the scale an encoder was trained at."""
 
 
 class Embedder:

@@ -1,8 +1,10 @@
 """Labelled patches: a sheet, or a folder for each class."""
 
 import csv
+import hashlib
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from histossl.errors import UserError
@@ -43,6 +45,21 @@ def read_patch_dataset(source: Path) -> list[LabelledPatch]:
     if not patches:
         raise UserError(f"{source}: holds no patch; a folder needs one folder for each class with pictures in it")
     return patches
+
+
+@cache
+def fingerprint_pictures(source: Path) -> str:
+    """Fingerprint of which pictures a data set has and how large their files are.
+
+    Raises:
+        UserError: see `read_patch_dataset`, or a picture is missing.
+    """
+    digest = hashlib.sha256()
+    for patch in read_patch_dataset(source):
+        if not patch.path.is_file():
+            raise UserError(f"{source}: the picture {patch.name!r} is not there; correct its path or delete its line")
+        digest.update(f"{patch.name}\0{patch.path.stat().st_size}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _read_sheet(sheet: Path) -> list[LabelledPatch]:

@@ -22,8 +22,10 @@ from histossl.slides.reader import Slide
 from histossl.tiles.coords_file import Coords
 
 
-def fingerprint_inputs(slide_file: Path, tiles: Coords, weights_hash: str, code: str) -> str:
-    """Fingerprint of what a slide's features depend on: its pixels, its coordinates, the weights and the code.
+def fingerprint_inputs(slide_file: Path, tiles: Coords, encoder: str, code: str) -> str:
+    """Fingerprint of what a slide's features depend on: its pixels, its coordinates, the encoder and the code.
+
+    `encoder` is a text that differs where weights or preprocessing differ.
 
     The slide itself counts by size and time of change, because reading all of it would cost as much as embedding it.
     """
@@ -32,7 +34,7 @@ def fingerprint_inputs(slide_file: Path, tiles: Coords, weights_hash: str, code:
         "slide": [status.st_size, status.st_mtime_ns] if status else None,
         "coords": hashlib.sha256(np.ascontiguousarray(tiles.coords).tobytes()).hexdigest(),
         "patch": [tiles.patch_px, tiles.patch_level0, tiles.spacing_um, tiles.reason],
-        "weights": weights_hash,
+        "encoder": encoder,
         "code": code,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

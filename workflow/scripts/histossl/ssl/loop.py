@@ -1,6 +1,6 @@
 """The training loop: the same for every method, from one CPU core to many GPUs.
 
-    python workflow/scripts/pretrain.py --settings JSON --shards FILE... --output encoder.pt ...
+    python workflow/scripts/pretrain.py --settings JSON --sheet slides.csv --shards FOLDER --output encoder.pt ...
     torchrun --standalone --nproc-per-node 4 workflow/scripts/pretrain.py ...
 
 The state of a run after a step is a function of its settings and its patches: all random numbers of a step come from
@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from histossl.encoders.backbone import build_backbone, count_features
 from histossl.encoders.encoder_file import EncoderCard, save_encoder
+from histossl.errors import UserError
 from histossl.ssl.batches import PatchViews, StepSampler, load_batches
 from histossl.ssl.checkpoints import Checkpoints
 from histossl.ssl.method import Horizon, Method, check_takes
@@ -46,6 +47,7 @@ def pretrain(
     checkpoints_dir: Path,
     workers: int,
     checkpoint_every_s: float = 600.0,
+    code: str = "",
 ) -> None:
     """Train an encoder on the patches of `shards` and write it to `output`.
 
@@ -58,6 +60,7 @@ def pretrain(
         checkpoints_dir: checkpoints lie in a folder in it while the run lasts.
         workers: processes that prepare batches, for each training process; 0 for none.
         checkpoint_every_s: seconds between checkpoints.
+        code: fingerprint of the code; a checkpoint of other code is not resumed.
 
     Raises:
         UserError: settings and patches don't fit, or the loss is no longer finite.
@@ -67,6 +70,11 @@ def pretrain(
         device = processes.device
         steps_per_epoch = max(len(shards) // settings.batch, 1)
         steps = settings.steps if settings.steps is not None else round(settings.epochs * steps_per_epoch)
+        if steps < 1:
+            raise UserError(
+                f"{settings.epochs} epochs of {len(shards)} patches are less than one batch of {settings.batch}; "
+                "raise `epochs`, lower `batch`, or add slides"
+            )
         horizon = Horizon(steps, steps_per_epoch)
         finished = build_backbone(settings.model, settings.model_args, settings.seed)
         check_takes(finished, settings.model, settings.input_px)
@@ -78,7 +86,7 @@ def pretrain(
         optimizer = build_optimizer(settings, method)
         scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
 
-        checkpoints = Checkpoints(checkpoints_dir, asdict(settings), shards.data_hash)
+        checkpoints = Checkpoints(checkpoints_dir, {**asdict(settings), "code": code}, shards.data_hash)
         first_step = resume(checkpoints, method, optimizer, scaler)
         model = method
         if processes.count > 1:
