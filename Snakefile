@@ -19,6 +19,7 @@ if not workflow.overwrite_configfiles:
 include: "rules/common.smk"
 include: "rules/phantom.smk"
 include: "rules/tissue.smk"
+include: "rules/cohort.smk"
 include: "rules/pretrain.smk"
 include: "rules/features.smk"
 include: "rules/slide_eval.smk"
@@ -30,14 +31,22 @@ rule all:
     default_target: True
     input:
         plan.tables(CONFIG),
+        plan.cohort_pictures(CONFIG),
+        "results/tables/left_out.csv",
 
 
 rule tiles:
     input:
         COORDS,
+        "results/tables/cohort.csv",
+        plan.cohort_pictures(CONFIG),
 
 
 rule features:
     input:
         plan.all_slide_manifests(CONFIG, BATCHES),
         plan.all_patch_features(CONFIG),
+
+
+onsuccess:
+    explained(print_left_out, Path("results"))

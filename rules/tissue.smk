@@ -33,6 +33,7 @@ rule segment_tissue:
     input:
         slide=slide_path,
         metadata="results/slides/{slide}/metadata.json",
+        own=lambda wildcards: SLIDES[wildcards.slide].tissue_path or [],
     output:
         tissue="results/slides/{slide}/tissue.geojson",
         overlay="results/slides/{slide}/overlay.jpg",
@@ -49,17 +50,19 @@ rule segment_tissue:
     params:
         script=script("segment_tissue"),
         code=code("segment_tissue"),
-        settings=as_json(CONFIG["tissue"]),
+        settings=as_json(plan.tissue_settings(CONFIG)),
         on_bad_slide=CONFIG["slides"]["on_bad_slide"],
     shell:
         "python {params.script:q} --file={input.slide:q} --metadata={input.metadata:q} --settings={params.settings:q}"
-        " --on-bad-slide={params.on_bad_slide} --output={output.tissue:q} --overlay={output.overlay:q} > {log:q} 2>&1"
+        " --own-tissue {input.own:q} --on-bad-slide={params.on_bad_slide} --output={output.tissue:q} --overlay={output.overlay:q} > {log:q} 2>&1"
 
 
 rule tile_slide:
     input:
         metadata="results/slides/{slide}/metadata.json",
         tissue="results/slides/{slide}/tissue.geojson",
+        # Pixels are looked at only to judge their quality.
+        slide=lambda wildcards: slide_path(wildcards) if CONFIG["tilings"][wildcards.tiling]["quality"] else [],
     output:
         "results/tiles/{tiling}/{slide}.h5",
     log:
@@ -70,12 +73,13 @@ rule tile_slide:
     conda:
         "../envs/slides.yaml"
     resources:
-        mem_mb=grow(1000),
-        runtime=grow(10),
+        mem_mb=grow(2000),
+        runtime=grow(60),
     params:
         script=script("tile_slide"),
         code=code("tile_slide"),
         settings=lambda wildcards: as_json(CONFIG["tilings"][wildcards.tiling]),
+        on_bad_slide=CONFIG["slides"]["on_bad_slide"],
     shell:
-        "python {params.script:q} --metadata={input.metadata:q} --tissue={input.tissue:q}"
-        " --settings={params.settings:q} --output={output:q} > {log:q} 2>&1"
+        "python {params.script:q} --file {input.slide:q} --metadata={input.metadata:q} --tissue={input.tissue:q}"
+        " --settings={params.settings:q} --on-bad-slide={params.on_bad_slide} --output={output:q} > {log:q} 2>&1"

@@ -71,13 +71,16 @@ def tissue_settings():
     """The schema's defaults, at a scale that suits pictures of a few hundred pixels."""
     return {
         "spacing_um": 2.0,
-        "threshold": "otsu",
+        "threshold": "glass",
+        "min_contrast": 1.5,
+        "relaxed_contrast": 1.0,
         "min_saturation": 12,
         "max_saturation": 30,
-        "median_px": 5,
-        "close_px": 5,
+        "relaxed_saturation": 8,
+        "smooth_um": 10.0,
+        "close_um": 0.0,
         "min_area_mm2": 0.0005,
         "min_hole_mm2": 0.0002,
+        "max_holes": None,
         "exclude_pen": True,
-        "relaxed_saturation": 8,
     }

@@ -4,7 +4,19 @@ import csv
 
 from tests.workflow.conftest import REPOSITORY
 
-SLIDES = ("P01-1", "P01-2", "P02-1", "P03-1", "P04-1", "P05-1", "P06-1", "P14-2")
+QUOTED = """It's "Ü" $(touch owned) `touch owned`; touch owned & x"""
+STARRED = "a.b.. *?[x] %s ~ #1 ß.svs"
+SLIDES = {
+    "P01-1": "P01-1",
+    "P01-2": "P01-2",
+    "P02-1": "P02-1",
+    "P03-1": QUOTED,
+    "P04-1": "P04-1",
+    "P05-1": STARRED,
+    "P06-1": "P06-1",
+    "P14-2": "P14-2",
+}
+"""Slides of the demo, and what they are called here: names of all kinds go through the whole chain."""
 JITTER = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.05}
 
 
@@ -19,7 +31,7 @@ def pretrain(method: str, **settings: object) -> dict:
 
 CONFIG = {
     "phantom": {
-        "specification": str(REPOSITORY / "config/demo/phantom.csv"),
+        "specification": "phantom.csv",
         "slides": {"seed": 7, "width_px": 1600, "height_px": 1280, "spacing_um": 0.5},
         "patches": {
             "seed": 7,
@@ -77,6 +89,16 @@ CONFIG = {
 
 
 def slide_rows() -> list[dict[str, str]]:
-    with (REPOSITORY / "config/demo/slides.csv").open(encoding="utf-8", newline="") as file:
+    """The lines of slides.csv."""
+    return [{**row, "path": f"results/phantom/slides/{row['slide']}.svs"} for row in _renamed("slides.csv")]
+
+
+def phantom_rows() -> list[dict[str, str]]:
+    """The lines of phantom.csv."""
+    return _renamed("phantom.csv")
+
+
+def _renamed(sheet: str) -> list[dict[str, str]]:
+    with (REPOSITORY / "config/demo" / sheet).open(encoding="utf-8", newline="") as file:
         rows = {row["slide"]: row for row in csv.DictReader(file)}
-    return [rows[slide] for slide in SLIDES]
+    return [{**rows[slide], "slide": name} for slide, name in SLIDES.items()]

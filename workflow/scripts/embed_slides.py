@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -32,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, required=True)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
+    cv2.setNumThreads(0)  # its threads would not live on in the processes that read slides
     backbone, card, weights_hash = load_encoder(arguments.encoder)
     embedder = Embedder(backbone, card, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     # An encoder that gives no numbers is not the fault of a slide, which would be left out for it.
@@ -46,17 +48,17 @@ def main(argv: list[str] | None = None) -> None:
         fingerprint = fingerprint_inputs(slide_file, tiles, f"{weights_hash} {card}", arguments.code)
         reason = tiles.reason
         if read_fingerprint(output) != fingerprint:
+            batches = embed_slide(slide_file, tiles, embedder, arguments.batch, arguments.threads)
+            facts = {"encoder": arguments.name, "fingerprint": fingerprint, "reason": reason}
             try:
-                features = embed_slide(slide_file, tiles, embedder, arguments.batch, arguments.threads)
+                patches += write_slide_features(output, batches, coords_file, card, weights_hash, facts)
             except UserError as error:
                 if arguments.on_bad_slide == "fail":
                     raise
-                features, reason = np.zeros((0, card.feature_dim), np.float32), str(error)
-                fingerprint = ""  # the next run of this job tries again
+                reason, fingerprint = str(error), ""  # without one, the next run of this job tries again
+                facts |= {"fingerprint": fingerprint, "reason": reason}
+                write_slide_features(output, [], coords_file, card, weights_hash, facts)
                 print(f"slide {tiles.slide} is left out: {reason}")
-            facts = {"encoder": arguments.name, "fingerprint": fingerprint, "reason": reason}
-            write_slide_features(output, features, coords_file, card, weights_hash, facts)
-            patches += len(features)
         manifest.append({"slide": tiles.slide, "fingerprint": fingerprint, "reason": reason})
         progress.advance(images=patches)
     write_text_whole(arguments.manifest, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from histossl.cli import run
 from histossl.errors import UserError
-from histossl.slides.metadata import inspect_slide, write_metadata
+from histossl.slides.guard import run_apart
+from histossl.slides.metadata import SlideMetadata, inspect_slide, write_metadata
+
+LIMIT_S = 20
+"""Of processor time; a sound slide takes a fraction of a second."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -23,9 +27,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args(argv)
     settings = arguments.settings
-    metadata = inspect_slide(
-        arguments.slide, arguments.file, settings["sheet_spacing_um"], settings["assumed_spacing_um"]
-    )
+    spacings = settings["sheet_spacing_um"], settings["assumed_spacing_um"]
+    try:
+        metadata = run_apart(
+            lambda file: inspect_slide(arguments.slide, file, *spacings), arguments.file, seconds=LIMIT_S
+        )
+    except UserError as error:
+        metadata = SlideMetadata(arguments.slide, "excluded", str(error))
     if metadata.status != "ok":
         if settings["on_bad_slide"] == "fail":
             raise UserError(metadata.reason)

@@ -2,17 +2,32 @@
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from histossl.cli import run
 from histossl.errors import UserError
+from histossl.slides.guard import iterate_apart
 from histossl.slides.patches import read_patches
 from histossl.slides.reader import Slide
-from histossl.tiles.coords_file import read_coords
+from histossl.tiles.coords_file import Coords, read_coords
 from histossl.tiles.sample import sample_coords
 from histossl.tiles.shards import write_shard
+
+START_S, PATCH_S = 60, 0.2
+"""Limits of processor time, for the slide and for each patch: many times what a sound slide takes."""
+
+
+def encode_patches(slide_file: Path, coords: np.ndarray, tiles: Coords, jpeg_quality: int) -> Iterator[bytes]:
+    """The patches at `coords` as JPEG; 4:4:4, because the slide has been through JPEG once already."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    with Slide(slide_file) as slide:
+        for patch in read_patches(slide, coords, tiles.patch_level0, tiles.patch_px):
+            yield cv2.imencode(".jpg", cv2.cvtColor(patch, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,26 +39,22 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--on-bad-slide", choices=["exclude", "fail"], required=True)
     parser.add_argument("--output", type=Path, required=True, help="HDF5")
     arguments = parser.parse_args(argv)
-    tiles = read_coords(arguments.coords)
-    settings = arguments.settings
+    tiles, settings = read_coords(arguments.coords), arguments.settings
     coords = sample_coords(tiles.coords, settings["max_patches_per_slide"], settings["seed"], tiles.slide)
-    streams: list[bytes] = []
-    if len(coords):
-        # 4:4:4 and a high quality: the slide has been through JPEG once already.
-        options = [cv2.IMWRITE_JPEG_QUALITY, settings["jpeg_quality"]]
-        options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-        try:
-            with Slide(arguments.file) as slide:
-                for patch in read_patches(slide, coords, tiles.patch_level0, tiles.patch_px):
-                    _, stream = cv2.imencode(".jpg", cv2.cvtColor(patch, cv2.COLOR_RGB2BGR), options)
-                    streams.append(stream.tobytes())
-        except UserError as error:
-            if arguments.on_bad_slide == "fail":
-                raise
-            streams, coords = [], coords[:0]
-            print(f"slide {tiles.slide} is left out: {error}")
-    write_shard(arguments.output, streams, coords, tiles.slide, tiles.patch_px, tiles.spacing_um)
-    print(f"{tiles.slide}: {len(streams)} of {len(tiles.coords)} patches packed")
+    facts = tiles.slide, tiles.patch_px, tiles.spacing_um
+    limit_s = START_S + int(PATCH_S * len(coords))
+    quality = settings["jpeg_quality"]
+    streams = iterate_apart(encode_patches, arguments.file, coords, tiles, quality, seconds=limit_s)
+    reason = tiles.reason
+    try:
+        write_shard(arguments.output, streams if len(coords) else [], coords, *facts, reason)
+    except UserError as error:
+        if arguments.on_bad_slide == "fail":
+            raise
+        coords, reason = coords[:0], str(error)
+        write_shard(arguments.output, [], coords, *facts, reason)
+        print(f"slide {tiles.slide} is left out: {reason}")
+    print(f"{tiles.slide}: {len(coords)} of {len(tiles.coords)} patches packed")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from histossl.cli import run
-from histossl.evaluation.splits import check_labels, draw_splits, read_sheet, write_splits
+from histossl.config.sheets import read_slide_sheet
+from histossl.evaluation.splits import check_labels, draw_splits, write_splits
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     settings = arguments.settings
 
-    rows = read_sheet(arguments.sheet)
+    rows = [row.columns for row in read_slide_sheet(arguments.sheet).values()]
     slides = check_labels(rows, settings["label"], settings["folds"], arguments.sheet, settings["classes"])
     members = draw_splits(slides, settings["folds"], settings["fractions"], settings["validation"], settings["seed"])
     write_splits(arguments.output, members)

@@ -4,46 +4,58 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
+import cv2
 
 from histossl.cli import run
+from histossl.errors import UserError
+from histossl.slides.guard import run_apart
 from histossl.slides.metadata import read_metadata
 from histossl.tiles.coords_file import Tiling, write_coords
-from histossl.tiles.grid import place_grid
-from histossl.tiles.tissue_file import rasterise, read_tissue
+from histossl.tiles.placing import Placed, drop_patches, place_patches
+from histossl.tiles.quality import QualitySettings, judge_patches
+from histossl.tiles.tissue_file import read_tissue
 
-MASK_SPACING_UM = 4.0
-"""Fine enough that a patch's tissue fraction is exact to a few percent, small enough for any slide."""
+START_S, PATCH_S = 60, 0.2
+"""Limits of processor time, for the slide and for each patch: many times what a sound slide takes."""
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the arguments and write the coordinates."""
+    """Read the arguments, place and judge the patches, write the coordinates."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--file", type=Path, nargs="?", help="the slide; needed where the tiling judges quality")
     parser.add_argument("--tissue", type=Path, required=True, help="GeoJSON of the tissue")
     parser.add_argument("--metadata", type=Path, required=True, help="metadata.json of the slide")
     parser.add_argument("--settings", type=json.loads, required=True, help="one of the config's `tilings`, JSON")
+    parser.add_argument("--on-bad-slide", choices=["exclude", "fail"], default="exclude")
+    parser.add_argument("--threads", type=int, default=1, help="that read and judge patches")
     parser.add_argument("--output", type=Path, required=True, help="HDF5")
     arguments = parser.parse_args(argv)
     metadata = read_metadata(arguments.metadata)
     polygons, facts = read_tissue(arguments.tissue)
     tiling = Tiling(**arguments.settings)
-    coords, fractions, reason = np.zeros((0, 2), np.int64), np.zeros(0, np.float32), facts.get("reason", "")
-    if metadata.status == "ok" and metadata.spacing_um > tiling.spacing_um * 1.01:
-        reason = f"scanned at {metadata.spacing_um:g} µm/px, coarser than the {tiling.spacing_um:g} asked for"
-    elif polygons:
-        ratio = tiling.spacing_um / metadata.spacing_um
-        scale = max(1.0, MASK_SPACING_UM / metadata.spacing_um)
-        mask_px = tuple(max(1, round(length / scale)) for length in (metadata.width_px, metadata.height_px))
-        coords, fractions = place_grid(
-            rasterise(polygons, mask_px, scale),
-            (metadata.width_px, metadata.height_px),
-            patch_level0=tiling.patch_px * ratio,
-            step_level0=(tiling.patch_px - tiling.overlap_px) * ratio,
-            min_tissue=tiling.min_tissue,
-        )
-        reason = "" if len(coords) else f"no patch holds {tiling.min_tissue:.0%} tissue"
-    write_coords(arguments.output, coords, fractions, tiling, metadata, reason)
-    print(f"{metadata.slide}: {len(coords)} patches" + (f" ({reason})" if reason else ""))
+    placed = place_patches(polygons, facts, metadata, tiling)
+    if tiling.quality is not None and len(placed.coords):
+        if arguments.file is None:
+            parser.error("--file is needed where the tiling judges quality")
+        cv2.setNumThreads(0)  # its threads would not live on in the process that reads the slide
+        settings = QualitySettings(**tiling.quality)
+        side = tiling.patch_px * tiling.spacing_um / metadata.spacing_um
+        wanted = placed.coords, side, tiling.patch_px, tiling.spacing_um, settings, arguments.threads
+        limit_s = START_S + int(PATCH_S * len(placed.coords))
+        try:
+            verdicts = run_apart(judge_patches, arguments.file, *wanted, seconds=limit_s)
+            placed = drop_patches(placed, verdicts, settings.reasons)
+        except UserError as error:
+            if arguments.on_bad_slide == "fail":
+                raise
+            placed = Placed(placed.coords[:0], placed.fractions[:0], str(error))
+            print(f"slide {metadata.slide} is left out: {error}")
+    write_coords(
+        arguments.output, placed.coords, placed.fractions, tiling, metadata, placed.reason, dropped=placed.dropped
+    )
+    notes = [f"{count} dropped: {name}" for name, count in placed.dropped.items() if count] + [placed.reason]
+    said = "; ".join(note for note in notes if note)
+    print(f"{metadata.slide}: {len(placed.coords)} patches" + (f" ({said})" if said else ""))
 
 
 if __name__ == "__main__":

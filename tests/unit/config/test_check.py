@@ -18,7 +18,7 @@ def slides(tmp_path):
         path = tmp_path / f"s{i}.svs"
         path.touch()
         columns = {"slide": f"s{i}", "patient": f"p{i}", "path": str(path), "subtype": "ab"[i % 2]}
-        rows[f"s{i}"] = SlideRow(f"s{i}", f"p{i}", str(path), None, columns)
+        rows[f"s{i}"] = SlideRow(f"s{i}", f"p{i}", str(path), None, "", columns)
     return rows
 
 
@@ -88,10 +88,10 @@ def test_only_slides_that_the_workflow_draws_may_be_missing(config, slides):
     loaded = load_config({**config, "phantom": None}, SCHEMA)
     loaded["phantom"] = config["phantom"]
     row = slides["s3"]
-    slides["s3"] = SlideRow("s3", "p3", "results/phantom/slides/s3.svs", None, row.columns)
+    slides["s3"] = SlideRow("s3", "p3", "results/phantom/slides/s3.svs", None, "", row.columns)
     check_config(loaded, slides)
     with pytest.raises(UserError, match="slide 's3'"):
         check(config | {"phantom": None}, slides)
-    slides["s4"] = SlideRow("s4", "p4", "elsewhere/s4.svs", None, row.columns)
+    slides["s4"] = SlideRow("s4", "p4", "elsewhere/s4.svs", None, "", row.columns)
     with pytest.raises(UserError, match="slide 's4'"):
         check_config(loaded, slides)

@@ -29,7 +29,7 @@ def test_a_sheet_is_read_in_its_order(sheet):
         "spacing_um": "0.25",
         "label": "tumour",
     }
-    assert rows["b"] == SlideRow("b", "p1", "/x/b.svs", 0.25, columns)
+    assert rows["b"] == SlideRow("b", "p1", "/x/b.svs", 0.25, "", columns)
     assert rows["a"].spacing_um is None
 
 

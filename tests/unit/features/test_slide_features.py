@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 from dataclasses import replace
 
 import h5py
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from histossl.errors import UserError
+from histossl.features import slide_features
 from histossl.features.slide_features import (
     embed_slide,
     fingerprint_inputs,
@@ -32,7 +34,7 @@ def coords_file(tmp_path, drawn_slide):
 
 @pytest.mark.parametrize(("batch", "threads"), [(256, 1), (4, 2), (5, 3), (1, 1)])
 def test_a_slide_is_embedded_as_its_patches_one_by_one(embedder, drawn_slide, coords_file, batch, threads):
-    features = embed_slide(drawn_slide.path, read_coords(coords_file), embedder, batch, threads)
+    features = np.concatenate(list(embed_slide(drawn_slide.path, read_coords(coords_file), embedder, batch, threads)))
     cuts = [drawn_slide.picture[y : y + 64, x : x + 64] for x, y in COORDS]
     # Halving by an area filter is the mean of four pixels.
     small = [
@@ -46,13 +48,20 @@ def test_a_slide_is_embedded_as_its_patches_one_by_one(embedder, drawn_slide, co
 
 def test_batches_and_threads_change_nothing(embedder, drawn_slide, coords_file):
     tiles = read_coords(coords_file)
-    one = embed_slide(drawn_slide.path, tiles, embedder, 1, 1)
-    np.testing.assert_allclose(embed_slide(drawn_slide.path, tiles, embedder, 7, 4), one, atol=1e-5)
+    one = np.concatenate(list(embed_slide(drawn_slide.path, tiles, embedder, 1, 1)))
+    seven = np.concatenate(list(embed_slide(drawn_slide.path, tiles, embedder, 7, 4)))
+    np.testing.assert_allclose(seven, one, atol=1e-5)
 
 
 def test_a_slide_without_patches_is_not_opened(embedder, tmp_path, coords_file):
     tiles = replace(read_coords(coords_file), coords=np.zeros((0, 2), np.int64))
-    assert embed_slide(tmp_path / "nowhere.svs", tiles, embedder, 4, 1).shape == (0, 64)
+    assert list(embed_slide(tmp_path / "nowhere.svs", tiles, embedder, 4, 1)) == []
+
+
+def test_a_slide_that_crashes_its_decoder_is_one_slide_lost(embedder, drawn_slide, coords_file, monkeypatch):
+    monkeypatch.setattr(slide_features, "read_patches", lambda *_: os.kill(os.getpid(), signal.SIGSEGV))
+    with pytest.raises(UserError, match=r"blob\.svs: the decoder crashed on it \(SIGSEGV\)"):
+        list(embed_slide(drawn_slide.path, read_coords(coords_file), embedder, 4, 1))
 
 
 def test_the_fingerprint_changes_with_each_input_alone(tmp_path, drawn_slide, coords_file):
@@ -93,7 +102,8 @@ def written(tmp_path, embedder, coords_file):
     path = tmp_path / "features" / "a.h5"
     features = np.random.default_rng(0).normal(size=(12, 64)).astype(np.float32)
     facts = {"encoder": "dino", "fingerprint": "print", "reason": ""}
-    write_slide_features(path, features, coords_file, embedder.card, "weights", facts)
+    rows = write_slide_features(path, [features[:5], features[5:]], coords_file, embedder.card, "weights", facts)
+    assert rows == 12
     return path, features
 
 
@@ -116,7 +126,7 @@ def test_the_file_says_what_made_it(written):
 def test_a_slide_left_out_has_no_rows_of_either(tmp_path, embedder, coords_file):
     path = tmp_path / "a.h5"
     facts = {"encoder": "dino", "fingerprint": "print", "reason": "damaged"}
-    write_slide_features(path, np.zeros((0, 64), np.float32), coords_file, embedder.card, "weights", facts)
+    write_slide_features(path, [], coords_file, embedder.card, "weights", facts)
     features, coords = read_slide_features(path)
     assert features.shape == (0, 64)
     assert coords.shape == (0, 2)

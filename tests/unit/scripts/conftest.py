@@ -2,23 +2,12 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from histossl.encoders.backbone import build_backbone
-from histossl.encoders.encoder_file import EncoderCard, save_encoder
+from histossl.encoders.encoder_file import save_encoder
 from histossl.slides.metadata import inspect_slide, write_metadata
 from histossl.tiles.coords_file import Tiling, write_coords
-
-CARD = EncoderCard("test_vit", {"img_size": 32}, (0.7, 0.5, 0.6), (0.2, 0.25, 0.3), 32, 1.0, 64, "dino", {}, "ab")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small networks lose more to waiting threads than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.unit.small_networks import CARD, one_thread  # noqa: F401
 
 
 @pytest.fixture

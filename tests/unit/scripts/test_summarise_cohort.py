@@ -39,7 +39,8 @@ def test_every_slide_has_a_row_and_every_one_without_patches_a_reason(cohort, ca
     assert float(rows["good"]["tissue_mm2"]) == 1.25
     assert rows["bare"]["reason"] == "no tissue found"
     assert "gone.svs" in rows["ü_x"]["reason"]
-    assert "3 slides, 2 of them without patches" in capsys.readouterr().out
+    assert [row["status"] for row in rows.values()] == ["ok", "no tissue", "excluded"]
+    assert "3 slides: 1 ok, 1 no tissue, 1 excluded." in capsys.readouterr().out
     for end in OUTPUTS.values():
         assert "good" in (cohort / f"tables/cohort.{end}").read_text(encoding="utf-8")
 

@@ -29,6 +29,12 @@ def test_resolution_tags_of_a_real_file_are_understood(tmp_path, make_slide):
     assert found.spacing_um == pytest.approx(0.46, rel=1e-4)
 
 
+def test_a_generic_tiff_says_that_its_tags_gave_the_scale(tmp_path, make_slide):
+    path = make_slide(tmp_path / "a.tif", PLAIN, None, (1,), resolution=(2e4, 2e4), resolutionunit="CENTIMETER")
+    found = inspect_slide("s", path, None, None)
+    assert (found.vendor, found.spacing_source, found.spacing_um) == ("generic-tiff", "tiff_resolution", 0.5)
+
+
 def test_a_slide_without_scale_is_excluded_unless_one_is_assumed(tmp_path, make_slide):
     path = make_slide(tmp_path / "a.tif", PLAIN, None, (1,), resolution=(1, 1), resolutionunit="NONE")
     found = inspect_slide("s", path, None, None)

@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import cv2
 import numpy as np
 import openslide
@@ -5,7 +10,7 @@ import pytest
 import tifffile
 
 from histossl.errors import UserError
-from histossl.slides import reader
+from histossl.slides import openslide_source, reader
 from histossl.slides.reader import Slide
 
 
@@ -75,14 +80,6 @@ def test_beyond_the_edge_there_is_glass(drawn_slide):
     assert (got[:, 20:] == 255).all()
 
 
-def test_transparency_blends_into_white():
-    rgba = np.array([[[10, 20, 30, 255], [0, 0, 0, 0], [100, 50, 0, 128]]], np.uint8)
-    got = reader._drop_alpha(rgba)
-    weight = 128 / 255
-    half = [100 * weight + 255 * (1 - weight), 50 * weight + 255 * (1 - weight), 255 * (1 - weight)]
-    np.testing.assert_allclose(got[0], [[10, 20, 30], [255, 255, 255], half], atol=0.5)
-
-
 def test_thumbnail_has_the_asked_scale_and_shape(drawn_slide):
     with Slide(drawn_slide.path) as slide:
         picture = slide.thumbnail(4.0, 0.5)
@@ -119,3 +116,46 @@ def test_a_region_too_large_to_read_at_once_is_refused(drawn_slide, monkeypatch)
     monkeypatch.setattr(reader, "MAX_READ_PX", 10_000)
     with Slide(drawn_slide.path) as slide, pytest.raises(UserError, match="no pyramid level coarse enough"):
         slide.read(0, 0, (300, 300), (150, 150))
+
+
+def test_a_thumbnail_too_large_is_refused(drawn_slide, monkeypatch):
+    monkeypatch.setattr(reader, "MAX_THUMBNAIL_PX", 5000)
+    with Slide(drawn_slide.path) as slide, pytest.raises(UserError, match="at 4 µm/px the slide has 80 x 64 px"):
+        slide.thumbnail(4.0, 0.5)
+
+
+def test_a_slide_of_impossible_size_is_refused(drawn_slide, monkeypatch):
+    monkeypatch.setattr(reader, "MAX_SLIDE_PX", 640 * 512 - 1)
+    with pytest.raises(UserError, match="claims 640 x 512 px"):
+        Slide(drawn_slide.path)
+
+
+def test_impossible_tiles_are_refused(drawn_slide, monkeypatch):
+    monkeypatch.setattr(openslide_source, "MAX_TILE_PX", 64 * 64 - 1)
+    with pytest.raises(UserError, match="claims tiles of 64 x 64 px"):
+        Slide(drawn_slide.path)
+
+
+def test_reading_into_a_buffer_fills_and_returns_it(drawn_slide):
+    buffer = np.zeros((2, 50, 50, 3), np.uint8)
+    with Slide(drawn_slide.path) as slide:
+        for size in (50, 80, 20):
+            got = slide.read(200, 200, (size, size), (50, 50), buffer[1])
+            assert np.shares_memory(got, buffer)
+            np.testing.assert_array_equal(buffer[1], slide.read(200, 200, (size, size), (50, 50)))
+    assert not buffer[0].any()
+
+
+def test_opening_imports_neither_torch_nor_the_jpeg_decoder(drawn_slide):
+    code = (
+        "import sys; from histossl.slides.reader import Slide; Slide(sys.argv[1]); "
+        "print([name for name in ('torch', 'imagecodecs', 'tifffile') if name in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(drawn_slide.path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(reader.__file__).parents[2])},
+    )
+    assert found.stdout.strip() == "[]"

@@ -22,7 +22,8 @@ OBJECTIVE = {"openslide.objective-power": "20"}
 )
 def test_each_step_goes_before_those_below_it(sheet, properties, assumed, um, source):
     spacing = resolve_spacing(sheet, properties, assumed)
-    assert (spacing.um, spacing.source, spacing.refused) == (um, source, ())
+    assert (spacing.um, spacing.source) == (um, source)
+    assert bool(spacing.refused) == (sheet is not None)  # far from what the file says: noted
 
 
 @pytest.mark.parametrize("text", ["0", "1000", "-0.5", "nan", "inf", "-inf", "0,25", "", "0.25 um", "1e-400", "1e400"])
@@ -76,3 +77,31 @@ def test_the_limits_themselves_are_plausible():
         assert resolve_spacing(None, {"openslide.mpp-x": str(um), "openslide.mpp-y": str(um)}, None).um == um
         beyond = math.nextafter(um, 0 if um == PLAUSIBLE_UM[0] else math.inf)
         assert resolve_spacing(None, {"openslide.mpp-x": str(beyond)}, None).um is None
+
+
+def test_a_generic_tiff_states_resolution_tags_not_a_vendor():
+    generic = {"openslide.vendor": "generic-tiff", "openslide.mpp-x": "0.5", "openslide.mpp-y": "0.5"}
+    assert resolve_spacing(None, {**generic, **TAGS}, None) == resolve_spacing(None, TAGS, None)
+    assert resolve_spacing(None, {**generic, **TAGS}, None).source == "tiff_resolution"
+    assert resolve_spacing(None, generic, None).um is None
+
+
+def test_a_flat_picture_states_an_image_resolution():
+    tags = {"image.ResolutionUnit": "inch", "image.XResolution": "50800", "image.YResolution": "50800"}
+    spacing = resolve_spacing(None, tags, None)
+    assert (spacing.um, spacing.source) == (0.5, "image_resolution")
+
+
+@pytest.mark.parametrize(("sheet", "noted"), [(0.25, False), (0.27, False), (0.3, True), (0.2, True), (0.5, True)])
+def test_a_sheet_that_disagrees_with_the_file_is_used_and_noted(sheet, noted):
+    spacing = resolve_spacing(sheet, VENDOR, None)
+    assert (spacing.um, spacing.source) == (sheet, "sheet")
+    assert bool(spacing.refused) == noted
+    if noted:
+        assert spacing.refused[0] == f"vendor gives 0.255 µm/px but the sheet {sheet:g}, which is used"
+
+
+def test_a_sheet_that_overrides_nonsense_keeps_the_record():
+    spacing = resolve_spacing(0.5, {"openslide.mpp-x": "1000"}, None)
+    assert (spacing.um, spacing.source) == (0.5, "sheet")
+    assert spacing.refused[0].startswith("vendor gives 1000")

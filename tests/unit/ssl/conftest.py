@@ -3,9 +3,9 @@ from copy import deepcopy
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from histossl.tiles.shards import ShardSet, write_shard
+from tests.unit.small_networks import one_thread  # noqa: F401
 
 VIEW = {"scale": [0.4, 1.0], "blur_probability": 0.5, "solarise_probability": 0.1}
 AUGMENTATION = {
@@ -42,15 +42,6 @@ COMMON = {
     "precision": "fp32",
 }
 VIT_ARGS = {"img_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny networks gain nothing from more, and wait where other processes use the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
+import time
+
+import cv2
 import numpy as np
 import pytest
 
-from histossl.tiles.grid import place_grid
+from histossl.tiles.grid import place_grid, touches
 
 
 def brute_force(mask, slide_px, patch, step, min_tissue):
@@ -82,3 +85,61 @@ def test_with_no_smallest_share_a_patch_must_still_touch_tissue():
 def test_patches_are_in_reading_order():
     coords, _ = place_grid(np.ones((4, 4), bool), (64, 64), 16.0, 16.0, 0.5)
     assert coords.tolist() == sorted(coords.tolist(), key=lambda xy: (xy[1], xy[0]))
+
+
+@pytest.mark.parametrize(("patch", "step"), [(0.0, 1.0), (64.0, 0.0), (64.0, -8.0)])
+def test_sides_and_steps_that_cover_nothing_are_refused(patch, step):
+    with pytest.raises(ValueError, match="cover nothing"):
+        place_grid(np.ones((8, 8), bool), (640, 480), patch, step, 0.5)
+
+
+@pytest.mark.parametrize("patch", [37.0, 61.7, 100.3])
+def test_full_tissue_passes_a_smallest_share_of_one(patch):
+    coords, fractions = place_grid(np.ones((31, 47), bool), (641, 487), patch, patch, 1.0)
+    assert len(coords) == (641 // patch) * (487 // patch)
+    assert fractions.min() > 0.999
+
+
+def test_places_do_not_drift_over_a_long_row():
+    coords, _ = place_grid(np.ones((4, 400), bool), (100_000, 300), 210.53, 210.53, 0.5)
+    x = coords[coords[:, 1] == 0, 0]
+    np.testing.assert_allclose(x, np.arange(len(x)) * 210.53, atol=0.5)
+    assert len(x) == int(100_000 / 210.53)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_touches_a_mask_equals_brute_force(seed):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((int(rng.integers(20, 60)), int(rng.integers(20, 60)))) < 0.01
+    slide_px = (int(rng.integers(200, 600)), int(rng.integers(200, 600)))
+    patch = float(rng.uniform(20, 90))
+    coords = np.stack([rng.integers(0, side - 90, 200) for side in slide_px], 1)
+    x_edges = np.arange(mask.shape[1] + 1) * slide_px[0] / mask.shape[1]
+    y_edges = np.arange(mask.shape[0] + 1) * slide_px[1] / mask.shape[0]
+    for (x, y), found in zip(coords, touches(mask, slide_px, coords, patch), strict=True):
+        in_x = (x_edges[1:] > x) & (x_edges[:-1] < x + patch)
+        in_y = (y_edges[1:] > y) & (y_edges[:-1] < y + patch)
+        assert found == mask[in_y][:, in_x].any()
+
+
+def test_nothing_touches_an_empty_mask():
+    assert not touches(np.zeros((8, 8), bool), (64, 64), np.array([[0, 0], [32, 32]]), 32.0).any()
+    assert touches(np.ones((8, 8), bool), (64, 64), np.zeros((0, 2), int), 32.0).shape == (0,)
+
+
+def test_a_very_large_slide_takes_little_more_than_its_integral_image():
+    mask = np.zeros((6250, 6250), bool)
+    mask[1000:5000, 1000:5000] = True
+
+    def seconds(work):
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    integral = seconds(lambda: cv2.integral(mask.view(np.uint8)))
+    grid = seconds(lambda: place_grid(mask, (100_000, 100_000), 256.0, 256.0, 0.5))
+    # Patch by patch, these 152,100 cells take seconds.
+    assert grid < 3 * integral + 0.1

@@ -45,7 +45,7 @@ def test_a_rectangle_lies_where_its_pixels_are():
     mask[10:20, 30:50] = True
     ((outer,),) = trace_polygons(mask, 4.0)
     xs, ys = np.array(outer).T
-    np.testing.assert_allclose([xs.min(), xs.max(), ys.min(), ys.max()], [120, 200, 40, 80], atol=1.01)
+    np.testing.assert_allclose([xs.min(), xs.max(), ys.min(), ys.max()], [120, 200, 40, 80], atol=0.06)
     assert outer[0] == outer[-1]
 
 

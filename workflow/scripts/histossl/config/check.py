@@ -25,6 +25,8 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
     sheet = config["slides"]["sheet"]
     for row in slides.values():
         _check_path(row.path, f"{sheet}: slide {row.slide!r}", drawn)
+        if row.tissue_path:
+            _check_path(row.tissue_path, f"{sheet}: tissue of slide {row.slide!r}", drawn)
     for name, dataset in config["patch_datasets"].items():
         _check_path(dataset["source"], f"config: patch_datasets.{name}", drawn)
     for name, tiling in config["tilings"].items():

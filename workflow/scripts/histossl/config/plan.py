@@ -10,6 +10,11 @@ Config = Mapping[str, Any]
 CLASSIFIERS, REGRESSORS = ("knn",), ("linear",)
 
 
+def tissue_settings(config: Config) -> dict[str, Any]:
+    """Settings of segmentation, the preset resolved: naming one changes nothing that its values do not."""
+    return {key: value for key, value in config["tissue"].items() if key != "preset"}
+
+
 def pretrained_encoders(config: Config) -> list[str]:
     """Names of the encoders that are trained here."""
     return [name for name, encoder in config["encoders"].items() if "pretrain" in encoder]
@@ -23,6 +28,12 @@ def pretrain_settings(config: Config, name: str) -> dict[str, Any]:
 def pretrain_tiling(config: Config, name: str) -> str:
     """The tiling whose patches an encoder is trained on."""
     return config["encoders"][name]["pretrain"]["tiling"]
+
+
+def all_shards(config: Config, slides: Collection[str]) -> list[str]:
+    """The shards of all tilings that an encoder is trained on."""
+    tilings = dict.fromkeys(pretrain_tiling(config, name) for name in pretrained_encoders(config))
+    return [f"results/shards/{tiling}/{slide}.h5" for tiling in tilings for slide in slides]
 
 
 def export_settings(config: Config, name: str) -> dict[str, Any]:
@@ -150,3 +161,8 @@ def tables(config: Config) -> list[str]:
     """All tables, in each format."""
     kinds = ["cohort", *(kind for kind, files in predictions(config).items() if files)]
     return [f"results/tables/{kind}.{suffix}" for kind in kinds for suffix in ("csv", "md", "tex")]
+
+
+def cohort_pictures(config: Config) -> list[str]:
+    """The contact sheets of each tiling."""
+    return [f"results/figures/cohort/{tiling}" for tiling in config["tilings"]]

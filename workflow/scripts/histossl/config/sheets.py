@@ -9,23 +9,33 @@ from histossl.errors import UserError
 from histossl.slides.spacing import PLAUSIBLE_UM
 
 REQUIRED = ("slide", "patient", "path")
+PATHS = ("path", "tissue_path")
 BRACES = {"{", "}"}
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
 class SlideRow:
-    """One line of the sheet. `columns` holds all of it, the labels too."""
+    """One line of the sheet. `columns` holds all of it, the labels too.
+
+    Attributes:
+        slide, patient: ids.
+        path: the slide's file.
+        spacing_um: µm per level-0 pixel where the user states it.
+        tissue_path: GeoJSON or mask picture that replaces segmentation; empty where there is none.
+        columns: every column as text.
+    """
 
     slide: str
     patient: str
     path: str
     spacing_um: float | None
+    tissue_path: str
     columns: dict[str, str]
 
 
 def read_slide_sheet(sheet: Path) -> dict[str, SlideRow]:
-    """Read `slide,patient,path[,site][,spacing_um][,labels...]` as a dictionary by slide id.
+    """Read `slide,patient,path[,site][,spacing_um][,tissue_path][,labels...]` as a dictionary by slide id.
 
     Relative paths are relative to the folder that Snakemake runs in.
 
@@ -71,10 +81,13 @@ def _parse(columns: dict[str, str], sheet: Path, line: int) -> SlideRow:
     problem = find_id_problem(slide)
     if problem:
         raise UserError(f"{sheet}: line {line} has the slide id {slide!r}, which {problem}; rename it")
-    if values["path"].startswith("-") or CONTROL.search(values["path"]) or BRACES & set(values["path"]):
-        problem = "a leading dash, a brace or a control character"
-        raise UserError(f"{sheet}: line {line} has the path {values['path']!r}, with {problem}; rename the file")
-    return SlideRow(slide, values["patient"], values["path"], _spacing(values, sheet, line), values)
+    for key in PATHS:
+        path = values.get(key, "")
+        if path.startswith("-") or CONTROL.search(path) or BRACES & set(path):
+            problem = "a leading dash, a brace or a control character"
+            raise UserError(f"{sheet}: line {line} has the {key} {path!r}, with {problem}; rename the file")
+    spacing_um, tissue_path = _spacing(values, sheet, line), values.get("tissue_path", "")
+    return SlideRow(slide, values["patient"], values["path"], spacing_um, tissue_path, values)
 
 
 def find_id_problem(slide: str) -> str:

@@ -166,8 +166,8 @@ def write_table(
             return Figures(f"{value:.4g}")
         return Figures(value) if isinstance(value, int) else str(value)
 
-    columns = list(records[0])
-    section = Section("", columns, [[cell(record[name]) for name in columns] for record in records], 1)
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    section = Section("", columns, [[cell(record.get(name)) for name in columns] for record in records], 1)
     title = Path(markdown_path).stem.replace("_", " ").capitalize()
     write_text_whole(csv_path, csv_table(records))
     write_text_whole(markdown_path, markdown(title, [section], [markdown_text(caption)]))

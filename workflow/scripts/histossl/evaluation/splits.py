@@ -35,12 +35,6 @@ class Member(NamedTuple):
     label: str
 
 
-def read_sheet(path: Path) -> list[dict[str, str]]:
-    """Read a CSV sheet as a list of rows; a byte-order mark, as Excel writes it, is ignored."""
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def check_labels(
     rows: Sequence[Mapping[str, str]],
     label_column: str,
@@ -189,9 +183,10 @@ def write_splits(path: Path, members: Iterable[Member]) -> None:
 
 def read_splits(path: Path) -> list[Member]:
     """Read what `write_splits` wrote, and check again that no patient is on two sides."""
-    members = [
-        Member(float(row["fraction"]), int(row["fold"]), row["set"], row["slide"], row["patient"], row["label"])
-        for row in read_sheet(path)
-    ]
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        members = [
+            Member(float(row["fraction"]), int(row["fold"]), row["set"], row["slide"], row["patient"], row["label"])
+            for row in csv.DictReader(file)
+        ]
     check_disjoint(members, str(path))
     return members

@@ -17,9 +17,14 @@ from histossl.errors import UserError
 from histossl.features.embed import Embedder
 from histossl.features.prefetch import prefetch
 from histossl.files import whole_file
+from histossl.slides.guard import iterate_apart
 from histossl.slides.patches import read_patches
 from histossl.slides.reader import Slide
 from histossl.tiles.coords_file import Coords
+
+CHUNK_ROWS = 256
+READ_START_S, READ_PATCH_S = 60, 0.2
+"""Limits of processor time to read a slide and each of its patches: many times what a sound slide takes."""
 
 
 def fingerprint_inputs(slide_file: Path, tiles: Coords, encoder: str, code: str) -> str:
@@ -40,40 +45,61 @@ def fingerprint_inputs(slide_file: Path, tiles: Coords, encoder: str, code: str)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def embed_slide(slide_file: Path, tiles: Coords, embedder: Embedder, batch: int, threads: int) -> np.ndarray:
-    """Features of all patches of a slide, (N, D) float32.
+def embed_slide(slide_file: Path, tiles: Coords, embedder: Embedder, batch: int, threads: int) -> Iterator[np.ndarray]:
+    """Yield the features of a slide's patches, (B, D) float32 each; nothing where there are no patches.
+
+    The slide is read in a process of its own, ahead of the network, so that a file that crashes its decoder is one
+    slide lost and not the job.
 
     Raises:
         UserError: the slide is damaged, or the encoder gives values that are not finite.
     """
-    if not len(tiles.coords):
-        return np.zeros((0, embedder.card.feature_dim), np.float32)
-    with Slide(slide_file) as slide:
-        # Several pieces a batch, so that all threads read for the same batch.
-        piece = max(1, batch // max(1, threads))
-        pieces = [tiles.coords[i : i + piece] for i in range(0, len(tiles.coords), piece)]
-
-        def read(coords: np.ndarray) -> np.ndarray:
-            return np.stack(list(read_patches(slide, coords, tiles.patch_level0, tiles.patch_px)))
-
-        return embedder.embed_all(_join(prefetch(read, pieces, threads), batch))
+    if len(tiles.coords):
+        limit_s = READ_START_S + int(READ_PATCH_S * len(tiles.coords))
+        for patches in iterate_apart(_read_batches, slide_file, tiles, batch, threads, seconds=limit_s):
+            yield embedder.embed(patches)
 
 
 def write_slide_features(
-    path: Path, features: np.ndarray, coords_file: Path, card: EncoderCard, weights_hash: str, facts: dict[str, str]
-) -> None:
+    path: Path,
+    batches: Iterable[np.ndarray],
+    coords_file: Path,
+    card: EncoderCard,
+    weights_hash: str,
+    facts: dict[str, str],
+) -> int:
     """Write features beside their coordinates (with all attributes of `coords_file`), whole or not at all.
 
-    `facts` are further attributes: the encoder's name, the fingerprint, the reason where there are no rows.
+    Rows are written as they come: memory does not grow with their number. Returns how many there were.
+
+    Args:
+        path: HDF5 to write.
+        batches: features of the first patches of `coords_file`, (B, D) float32 each.
+        coords_file: HDF5 of `tile_slide`.
+        card: the encoder's.
+        weights_hash: of its weights.
+        facts: further attributes: the encoder's name, the fingerprint, the reason where there are no rows.
     """
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file, h5py.File(coords_file, "r") as source:
-        dataset = file.create_dataset("features", data=features)
+        rows = 0
+        dataset = file.create_dataset(
+            "features",
+            (0, card.feature_dim),
+            np.float32,
+            maxshape=(None, card.feature_dim),
+            chunks=(CHUNK_ROWS, card.feature_dim),
+        )
+        for batch in batches:
+            dataset.resize(rows + len(batch), axis=0)
+            dataset[rows:] = batch
+            rows += len(batch)
         dataset.attrs.update(encoder=facts["encoder"], name=str(source["coords"].attrs["name"]), savetodir="")
-        coords = file.create_dataset("coords", data=source["coords"][: len(features)])
+        coords = file.create_dataset("coords", data=source["coords"][:rows])
         coords.attrs.update(dict(source["coords"].attrs))
         file.attrs.update(
             model=card.model, mean=card.mean, std=card.std, input_px=card.input_px, weights_sha256=weights_hash, **facts
         )
+    return rows
 
 
 def read_fingerprint(path: Path) -> str:
@@ -98,6 +124,19 @@ def read_slide_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
             return file["features"][:], file["coords"][:]
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not a readable feature file ({error}); delete it and rerun") from error
+
+
+def _read_batches(slide_file: Path, tiles: Coords, batch: int, threads: int) -> Iterator[np.ndarray]:
+    """Yield patches, (B, patch_px, patch_px, 3) uint8, in the order of the coordinates."""
+    with Slide(slide_file) as slide:
+        # Several pieces a batch, so that all threads read for the same batch.
+        piece = max(1, batch // max(1, threads))
+        pieces = [tiles.coords[i : i + piece] for i in range(0, len(tiles.coords), piece)]
+
+        def read(coords: np.ndarray) -> np.ndarray:
+            return np.stack(list(read_patches(slide, coords, tiles.patch_level0, tiles.patch_px)))
+
+        yield from _join(prefetch(read, pieces, threads), batch)
 
 
 def _join(pieces: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:

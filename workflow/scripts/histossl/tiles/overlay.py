@@ -26,7 +26,8 @@ def draw_overlay(
         cv2.line(frame, (0, 199), (299, 0), (0, 0, 160), 2, cv2.LINE_AA)
         return frame
     shrink = min(1.0, longest_px / max(picture.shape[:2]))
-    small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    size = tuple(max(1, round(side * shrink)) for side in picture.shape[1::-1])
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     drawn = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
     for rings in polygons:
         outlines = [np.round(np.asarray(ring) * shrink / scale).astype(np.int32) for ring in rings]

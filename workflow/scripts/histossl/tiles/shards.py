@@ -7,8 +7,9 @@ safe in forked workers and needs no more than a bounded number of open files, ho
 
 import hashlib
 import os
+import tempfile
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -20,24 +21,52 @@ from histossl.errors import UserError
 from histossl.files import whole_file
 
 MAX_OPEN_FILES = 64
+COPY_BYTES = 2**24
 
 
 def write_shard(
-    path: Path, streams: Sequence[bytes], coords: np.ndarray, slide: str, patch_px: int, spacing_um: float
+    path: Path,
+    streams: Iterable[bytes],
+    coords: np.ndarray,
+    slide: str,
+    patch_px: int,
+    spacing_um: float,
+    reason: str = "",
 ) -> None:
     """Write JPEG `streams` of square patches of `patch_px` at `spacing_um` µm/px, whole or not at all.
 
-    `coords` (N, 2) are the patches' level-0 x, y. N may be 0.
+    `coords` (N, 2) are the patches' level-0 x, y. N may be 0, with a `reason`. Streams are written as they come:
+    memory does not grow with their number.
     """
-    offsets = np.cumsum([0, *(len(stream) for stream in streams)], dtype=np.int64)
-    blob = b"".join(streams)
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("jpeg", data=np.frombuffer(blob, np.uint8))
-        file.create_dataset("offsets", data=offsets)
-        file.create_dataset("coords", data=np.asarray(coords, np.int64).reshape(-1, 2))
-        file.attrs.update(
-            slide=slide, patch_px=patch_px, spacing_um=spacing_um, fingerprint=hashlib.sha256(blob).hexdigest()
-        )
+    lengths, digest = [0], hashlib.sha256()
+    with whole_file(path) as temporary, tempfile.TemporaryFile(dir=path.parent) as spool:
+        for stream in streams:
+            spool.write(stream)
+            digest.update(stream)
+            lengths.append(len(stream))
+        with h5py.File(temporary, "w") as file:
+            # In one piece, so that a patch can be read past HDF5; its size is known only now, hence the spool.
+            blob = file.create_dataset("jpeg", shape=(sum(lengths),), dtype=np.uint8)
+            spool.seek(0)
+            for start in range(0, sum(lengths), COPY_BYTES):
+                blob[start : start + COPY_BYTES] = np.frombuffer(spool.read(COPY_BYTES), np.uint8)
+            file.create_dataset("offsets", data=np.cumsum(lengths, dtype=np.int64))
+            file.create_dataset("coords", data=np.asarray(coords, np.int64).reshape(-1, 2))
+            facts = {"slide": slide, "patch_px": patch_px, "spacing_um": spacing_um, "reason": reason}
+            file.attrs.update(facts, fingerprint=digest.hexdigest())
+
+
+def read_shard_reason(path: Path) -> str:
+    """Why a shard has no patches; empty where it has some.
+
+    Raises:
+        UserError: the file is not a shard.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return str(file.attrs["reason"])
+    except (OSError, KeyError, RuntimeError) as error:
+        raise UserError(f"{path}: not a readable shard ({error}); delete it and rerun") from error
 
 
 class ShardSet:

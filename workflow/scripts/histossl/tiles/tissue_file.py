@@ -1,4 +1,4 @@
-"""`tissue.geojson`: tissue as polygons in level-0 pixels, as QuPath opens it."""
+"""`results/slides/{slide}/tissue.geojson`: outlines of tissue in level-0 pixels, as QuPath opens it."""
 
 import json
 from collections.abc import Mapping
@@ -11,25 +11,54 @@ import numpy as np
 from histossl.errors import UserError
 from histossl.files import write_text_whole
 
+Polygon = list[list[list[float]]]
+"""Rings of [x, y]: the outer one, then those of the holes; the last point repeats the first."""
+SUBPIXEL_BITS = 4
 
-def trace_polygons(mask: np.ndarray, scale: float) -> list[list[list[list[float]]]]:
-    """Outlines of a bool mask (H, W) as GeoJSON polygons: each an outer ring and the rings of its holes.
 
-    `scale` is level-0 pixels per mask pixel. OpenCV traces pixel centres; doubling the mask keeps the lost half
-    pixel of each side small, and the shift by half a pixel puts the rings where the pixels' edges are.
+def trace_polygons(mask: np.ndarray, scale: float) -> list[Polygon]:
+    """Outlines of a bool mask (H, W), along the edges of its pixels; `scale` is level-0 pixels per mask pixel.
+
+    OpenCV traces the centres of pixels. It is therefore given a grid whose nodes are the corners, sides and centres of
+    the mask's pixels: a pixel covers three by three nodes, and the outermost of them lie on its edges.
     """
-    doubled = mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
-    contours, hierarchy = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    rings = [(contour[:, 0, :] + 0.5) * scale / 2 for contour in contours]
-    closed = [[[round(float(x), 1), round(float(y), 1)] for x, y in (*ring, ring[0])] for ring in rings]
-    outer = [i for i, contour in enumerate(contours) if hierarchy[0][i][3] < 0 and len(contour) >= 3]
-    return [
-        [closed[i], *(closed[j] for j in range(len(contours)) if hierarchy[0][j][3] == i and len(contours[j]) >= 3)]
-        for i in outer
-    ]
+    nodes = np.zeros((2 * mask.shape[0] + 1, 2 * mask.shape[1] + 1), np.uint8)
+    nodes[1::2, 1::2] = mask
+    nodes = cv2.dilate(nodes, np.ones((3, 3), np.uint8))
+    contours, hierarchy = cv2.findContours(nodes, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    rings = [np.round(contour[:, 0, :] * (scale / 2), 1).tolist() for contour in contours]
+    polygons = {i: [[*ring, ring[0]]] for i, ring in enumerate(rings) if hierarchy[0][i][3] < 0}
+    for i, ring in enumerate(rings):
+        if hierarchy[0][i][3] >= 0:
+            polygons[hierarchy[0][i][3]].append([*ring, ring[0]])
+    return list(polygons.values())
 
 
-def write_tissue(path: Path, polygons: list[list[list[list[float]]]], facts: Mapping[str, Any]) -> None:
+def rasterise(polygons: list[Polygon], size_px: tuple[int, int], scale: float) -> np.ndarray:
+    """Pixels whose centres lie within polygons: a (height, width) bool mask.
+
+    Args:
+        polygons: rings in level-0 pixels; polygons may overlap.
+        size_px: width and height of the mask.
+        scale: level-0 pixels per mask pixel.
+    """
+    mask = np.zeros(size_px[::-1], bool)
+    for rings in polygons:
+        points = [np.asarray(ring) / scale for ring in rings]
+        left, top = np.maximum(np.floor(points[0].min(0)).astype(int), 0)
+        right, bottom = np.minimum(np.ceil(points[0].max(0)).astype(int), size_px)
+        if right <= left or bottom <= top:
+            continue
+        # On the nodes of `trace_polygons`: OpenCV fills what lies on an edge too, and so no centre of a pixel does.
+        fixed = [np.round((ring - (left, top)) * 2 * 2**SUBPIXEL_BITS).astype(np.int32) for ring in points]
+        nodes = np.zeros((2 * (bottom - top) + 1, 2 * (right - left) + 1), np.uint8)
+        # Each polygon by itself: in one call, those that overlap would cancel each other.
+        cv2.fillPoly(nodes, fixed, 1, shift=SUBPIXEL_BITS)
+        mask[top:bottom, left:right] |= nodes[1::2, 1::2].view(bool)
+    return mask
+
+
+def write_tissue(path: Path, polygons: list[Polygon], facts: Mapping[str, Any]) -> None:
     """Write a FeatureCollection with one annotation a piece of tissue; `facts` stand under the key `histossl`."""
     features = [
         {
@@ -43,7 +72,7 @@ def write_tissue(path: Path, polygons: list[list[list[list[float]]]], facts: Map
     write_text_whole(path, json.dumps(content, ensure_ascii=False) + "\n")
 
 
-def read_tissue(path: Path) -> tuple[list[list[list[list[float]]]], dict[str, Any]]:
+def read_tissue(path: Path) -> tuple[list[Polygon], dict[str, Any]]:
     """Read polygons and facts.
 
     Raises:
@@ -51,25 +80,20 @@ def read_tissue(path: Path) -> tuple[list[list[list[list[float]]]], dict[str, An
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        polygons = []
-        for geometry in (feature["geometry"] for feature in content["features"]):
-            if geometry["type"] not in ("Polygon", "MultiPolygon"):
-                raise TypeError(f"a {geometry['type']}")
-            several = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
-            polygons += [[[[float(x), float(y)] for x, y, *_ in ring] for ring in rings if ring] for rings in several]
+        polygons = [rings for feature in content["features"] for rings in polygons_of(feature)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no GeoJSON FeatureCollection of polygons ({error}); delete it and rerun") from error
     return polygons, content.get("histossl", {})
 
 
-def rasterise(polygons: list[list[list[list[float]]]], size_px: tuple[int, int], scale: float) -> np.ndarray:
-    """Fill polygons into a (height, width) bool mask; `size_px` is width, height, `scale` level-0 px per mask px."""
-    mask = np.zeros(size_px[::-1], np.uint8)
-    subpixel_bits = 4
-    for rings in polygons:
-        # A pixel's centre has the whole-number coordinate in OpenCV, its corner in GeoJSON: hence the half.
-        fixed = [np.round((np.asarray(ring) / scale - 0.5) * 2**subpixel_bits).astype(np.int32) for ring in rings]
-        piece = np.zeros_like(mask)
-        cv2.fillPoly(piece, fixed, 1, shift=subpixel_bits)
-        mask |= piece
-    return mask.astype(bool)
+def polygons_of(feature: Mapping[str, Any]) -> list[Polygon]:
+    """The polygons of one GeoJSON feature; a third coordinate is dropped.
+
+    Raises:
+        KeyError, TypeError, ValueError: it holds something else than polygons.
+    """
+    geometry = feature["geometry"]
+    if geometry["type"] not in ("Polygon", "MultiPolygon"):
+        raise TypeError(f"a {geometry['type']}")
+    several = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
+    return [[[[float(x), float(y)] for x, y, *_ in ring] for ring in rings if ring] for rings in several]

@@ -1,0 +1,80 @@
+# What became of every slide: a table, contact sheets, and who was left out.
+rule summarise_cohort:
+    input:
+        metadata=expand("results/slides/{slide}/metadata.json", slide=list(SLIDES)),
+        tissue=expand("results/slides/{slide}/tissue.geojson", slide=list(SLIDES)),
+        coords=COORDS,
+    output:
+        csv="results/tables/cohort.csv",
+        markdown="results/tables/cohort.md",
+        latex="results/tables/cohort.tex",
+    log:
+        "results/logs/summarise_cohort.log",
+    localrule: True
+    conda:
+        "../envs/slides.yaml"
+    params:
+        script=script("summarise_cohort"),
+        code=code("summarise_cohort"),
+        sheet=Path(CONFIG["slides"]["sheet"]),
+        # Not used by the command: the sheet itself is not tracked, because most of its columns matter elsewhere.
+        patients=as_json([[row.slide, row.patient] for row in SLIDES.values()]),
+        slides=lambda wildcards, input: Path(input.metadata[0]).parents[1],
+        tiles=lambda wildcards, input: Path(input.coords[0]).parents[1],
+        tilings=list(CONFIG["tilings"]),
+    shell:
+        "python {params.script:q} --sheet={params.sheet:q} --slides={params.slides} --tiles={params.tiles}"
+        " --tilings {params.tilings} --csv={output.csv:q}"
+        " --markdown={output.markdown:q} --latex={output.latex:q} > {log:q} 2>&1"
+
+
+rule draw_cohort:
+    input:
+        metadata=expand("results/slides/{slide}/metadata.json", slide=list(SLIDES)),
+        overlays=expand("results/slides/{slide}/overlay.jpg", slide=list(SLIDES)),
+        coords=lambda wildcards: expand(
+            "results/tiles/{tiling}/{slide}.h5", tiling=wildcards.tiling, slide=list(SLIDES)
+        ),
+    output:
+        directory("results/figures/cohort/{tiling}"),
+    log:
+        "results/logs/draw_cohort/{tiling}.log",
+    localrule: True
+    conda:
+        "../envs/slides.yaml"
+    params:
+        script=script("draw_cohort"),
+        code=code("draw_cohort"),
+        sheet=Path(CONFIG["slides"]["sheet"]),
+        slides=lambda wildcards, input: Path(input.metadata[0]).parents[1],
+        tiles=lambda wildcards, input: Path(input.coords[0]).parent,
+    shell:
+        "python {params.script:q} --sheet={params.sheet:q} --slides={params.slides:q} --tiles={params.tiles:q}"
+        " --output={output:q} > {log:q} 2>&1"
+
+
+# Made last: a slide may turn out damaged only when its patches are read.
+rule list_left_out:
+    input:
+        cohort="results/tables/cohort.csv",
+        shards=plan.all_shards(CONFIG, SLIDES),
+        manifests=plan.all_slide_manifests(CONFIG, BATCHES),
+    output:
+        csv="results/tables/left_out.csv",
+        markdown="results/tables/left_out.md",
+    log:
+        "results/logs/list_left_out.log",
+    localrule: True
+    conda:
+        "../envs/slides.yaml"
+    params:
+        script=script("list_left_out"),
+        code=code("list_left_out"),
+        sheet=Path(CONFIG["slides"]["sheet"]),
+        # Folders, because a command may not be longer than 128 kB.
+        shards=lambda wildcards, input: sorted({Path(shard).parent for shard in input.shards}),
+        manifests=lambda wildcards, input: sorted({Path(manifest).parent for manifest in input.manifests}),
+        batches=list(BATCHES),
+    shell:
+        "python {params.script:q} --sheet={params.sheet:q} --cohort={input.cohort:q} --shards {params.shards:q}"
+        " --manifests {params.manifests:q} --batches {params.batches} --csv={output.csv:q} --markdown={output.markdown:q} > {log:q} 2>&1"

@@ -1,0 +1,1 @@
+"""A folder of slides and a table of labels become the slide sheet."""

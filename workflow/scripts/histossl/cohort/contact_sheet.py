@@ -1,0 +1,73 @@
+"""Contact sheets: every slide's tissue and patches side by side, to see at a glance what was segmented."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+COLUMNS, ROWS = 6, 5
+CELL_PX = (320, 260)
+"""Width and height of a slide's cell, without its caption."""
+CAPTION_PX = 46
+MARGIN_PX = 8
+PATCH_BGR = (200, 80, 0)
+PATCH_OPACITY = 0.25
+LINE_FROM_PX = 4.0
+"""Patches smaller than this on the sheet are tinted without lines, which would hide the tissue."""
+
+
+def draw_cell(
+    overlay: np.ndarray, slide_width_px: int, coords: np.ndarray, patch_level0: float, caption: Sequence[str]
+) -> np.ndarray:
+    """One slide: its overlay with its patches tinted, and lines of text below.
+
+    Args:
+        overlay: (h, w, 3) uint8 BGR, with the outlines of tissue.
+        slide_width_px: at level 0; 0 for a slide that could not be read.
+        coords: (N, 2) level-0 x, y of the patches.
+        patch_level0: their side in level-0 pixels.
+        caption: at most two lines.
+
+    Returns:
+        (CELL_PX[1] + CAPTION_PX, CELL_PX[0], 3) uint8 BGR.
+    """
+    shrink = min(CELL_PX[0] / overlay.shape[1], CELL_PX[1] / overlay.shape[0])
+    size = tuple(max(1, round(side * shrink)) for side in overlay.shape[1::-1])
+    small = cv2.resize(overlay, size, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR)
+    if len(coords) and slide_width_px:
+        scale = size[0] / slide_width_px
+        tint = small.copy()
+        corners = np.rint(np.concatenate([coords, coords + patch_level0], axis=1) * scale).astype(int)
+        lined = patch_level0 * scale >= LINE_FROM_PX
+        for left, top, right, bottom in corners.tolist():
+            edge = 1 if lined else 0
+            cv2.rectangle(tint, (left, top), (max(left, right - edge - 1), max(top, bottom - edge - 1)), PATCH_BGR, -1)
+        small = cv2.addWeighted(tint, PATCH_OPACITY, small, 1 - PATCH_OPACITY, 0)
+    cell = np.full((CELL_PX[1] + CAPTION_PX, CELL_PX[0], 3), 255, np.uint8)
+    left = (CELL_PX[0] - size[0]) // 2
+    cell[: size[1], left : left + size[0]] = small
+    return _write(cell, caption)
+
+
+def compose_page(cells: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrange at most `COLUMNS` times `ROWS` cells in reading order; the page is as large as they need."""
+    height, width = (side + MARGIN_PX for side in cells[0].shape[:2])
+    columns, rows = min(COLUMNS, len(cells)), -(-len(cells) // COLUMNS)
+    page = np.full((rows * height + MARGIN_PX, columns * width + MARGIN_PX, 3), 255, np.uint8)
+    for i, cell in enumerate(cells):
+        top, left = i // COLUMNS * height + MARGIN_PX, i % COLUMNS * width + MARGIN_PX
+        page[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+    return page
+
+
+def _write(cell: np.ndarray, lines: Sequence[str]) -> np.ndarray:
+    """Text by Pillow: OpenCV knows no letters beyond ASCII, and slides have names of all kinds."""
+    picture = Image.fromarray(np.ascontiguousarray(cell))
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(15)
+    for i, line in enumerate(lines):
+        while line and draw.textlength(line, font=font) > CELL_PX[0] - 4:
+            line = line[:-2].rstrip("…") + "…"
+        draw.text((2, CELL_PX[1] + 3 + i * 20), line, fill=(40, 40, 40), font=font)
+    return np.asarray(picture)
