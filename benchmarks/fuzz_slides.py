@@ -2,7 +2,7 @@
 
     python benchmarks/fuzz_slides.py --folder build/fuzz [--slides 570] [--seed 1] [--jobs 2] [--reasons]
 
-Makes `--slides` mutated files (`mutations.py`) and runs inspect_slide, segment_tissue, tile_slide and pack_tiles on
+Makes `--slides` mutated files (`mutations.py`) and runs segment_tissue, tile_slide and pack_tiles on
 each, each script in a process of its own that is forked from one that has imported it (so the time to import, about
 0.4 s, is not counted). Prints what became of them, the longest time and the largest memory. Exits 1 if a script fails
 or takes more than 30 s or 2 GB, a slide is left out without a reason, a sound one is left out, an output is not whole,
@@ -35,7 +35,6 @@ sys.path[:0] = [str(REPOSITORY / "workflow" / "scripts"), str(REPOSITORY)]
 import h5py
 from benchmarks.mutations import MUTATIONS, draw_sound_files, whole
 
-import inspect_slide
 import pack_tiles
 import segment_tissue
 import tile_slide
@@ -143,9 +142,9 @@ def judge_outputs(results: Path) -> tuple[str, str]:
         if packed and file["offsets"][-1] != file["jpeg"].size:
             raise ValueError("shard.h5")
     if metadata.status != "ok":
-        return "excluded when inspected", metadata.reason
+        return "excluded", metadata.reason
     if not polygons:
-        return "without tissue or excluded when segmented", str(facts.get("reason", ""))
+        return "without tissue", str(facts.get("reason", ""))
     if not len(tiles.coords):
         return "without patches", tiles.reason
     if not packed:
@@ -201,10 +200,9 @@ def _stages(slide: Path, results: Path) -> Iterator[tuple[str, Callable[[], None
     tiles, shard = results / "tiles.h5", results / "shard.h5"
     file, policy = f"--file={slide}", "--on-bad-slide=exclude"
     arguments = {
-        inspect_slide: ("--slide=ü $(x)", file, f"--settings={json.dumps(SPACINGS)}", f"--output={metadata}"),
         segment_tissue: (
-            *(file, f"--metadata={metadata}", f"--settings={json.dumps(TISSUE)}", policy),
-            *(f"--output={tissue}", f"--overlay={results / 'overlay.jpg'}"),
+            *("--slide=ü $(x)", file, f"--settings={json.dumps({**SPACINGS, 'tissue': TISSUE})}"),
+            *(f"--metadata={metadata}", f"--tissue={tissue}", f"--overlay={results / 'overlay.jpg'}"),
         ),
         tile_slide: (
             *(f"--tissue={tissue}", f"--metadata={metadata}", f"--settings={json.dumps(TILING)}"),

@@ -2,10 +2,10 @@
 
     python benchmarks/memory.py --folder build/benchmark [--slides 500]
 
-Draws a slide, links it under many names, and for each finds scale, tissue and coordinates, reads its patches, packs them
-and embeds them with a small network, all in this process. Prints the memory after the first slide and its growth; then
-the same for reading and packing ten times and a hundred times as many patches of one slide. Exits 1 if it grows by more
-than the bound of 300 MB.
+Draws a slide, links it under many names, and for each finds scale, tissue and coordinates, reads its patches, packs
+them and embeds them with a small network, all in this process. Prints the memory after the first slide and its growth;
+then the same for packing ten times and a hundred times as many patches of one slide. Exits 1 if it grows by more than
+the bound of 300 MB.
 """
 
 import argparse
@@ -22,7 +22,6 @@ sys.path.insert(0, str(SCRIPTS))
 from tissue_speed import default_config
 
 import embed_slides
-import inspect_slide
 import pack_tiles
 import segment_tissue
 import tile_slide
@@ -38,6 +37,7 @@ from histossl.tiles.coords_file import Tiling, read_coords, write_coords
 
 BOUND_MB = 300
 PATCH_PX, SPACING_UM = 64, 1.0
+SHARDS = {"max_patches_per_slide": None, "seed": 1, "jpeg_quality": 95}
 
 
 def memory_mb() -> float:
@@ -46,19 +46,19 @@ def memory_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def handle(slide: Path, folder: Path, encoder: Path, tissue: str) -> None:
+def handle(slide: Path, folder: Path, encoder: Path, config: dict) -> None:
     """All stages that open a slide, by the scripts the workflow runs, in this process."""
-    inspect = json.dumps({"sheet_spacing_um": None, "assumed_spacing_um": None, "on_bad_slide": "fail"})
+    spacings = {"sheet_spacing_um": None, "assumed_spacing_um": None}
+    tissue = json.dumps({**spacings, "on_bad_slide": "fail", "tissue": tissue_settings(config)})
     tiling = json.dumps({"patch_px": PATCH_PX, "spacing_um": SPACING_UM, "overlap_px": 0, "min_tissue": 0.5})
-    shards = json.dumps({"max_patches_per_slide": None, "seed": 1, "jpeg_quality": 95})
-    metadata, geojson, coords = folder / "metadata.json", folder / "tissue.geojson", folder / f"{slide.stem}.h5"
+    coords = folder / f"{slide.stem}.h5"
     file, bad = f"--file={slide}", "--on-bad-slide=fail"
-    inspect_slide.main([f"--slide={slide.stem}", file, f"--settings={inspect}", f"--output={metadata}"])
-    outputs = [f"--output={geojson}", f"--overlay={folder / 'overlay.jpg'}"]
-    segment_tissue.main([file, f"--metadata={metadata}", f"--settings={tissue}", bad, *outputs])
-    described = [f"--metadata={metadata}", f"--tissue={geojson}", f"--settings={tiling}"]
-    tile_slide.main([file, *described, bad, f"--output={coords}"])
-    pack_tiles.main([file, f"--coords={coords}", f"--settings={shards}", bad, f"--output={folder / 'shard.h5'}"])
+    described = [f"--metadata={folder / 'metadata.json'}", f"--tissue={folder / 'tissue.geojson'}"]
+    overlay = f"--overlay={folder / 'overlay.jpg'}"
+    segment_tissue.main([f"--slide={slide.stem}", file, f"--settings={tissue}", *described, overlay])
+    tile_slide.main([*described, f"--settings={tiling}", bad, f"--output={coords}"])
+    shards = f"--settings={json.dumps(SHARDS)}"
+    pack_tiles.main([file, f"--coords={coords}", shards, bad, f"--output={folder / 'shard.h5'}"])
     to = [f"--features={folder / 'features'}", f"--manifest={folder / 'manifest.json'}", "--batch=64", "--threads=1"]
     made = ["--name=small", f"--encoder={encoder}", "--code=1"]
     embed_slides.main([*made, f"--files={slide}", f"--coords={coords}", *to, bad])
@@ -83,7 +83,7 @@ def main() -> None:
     write_pyramid(first, drawn.image, 0.5)
     card = EncoderCard("test_vit", {"img_size": 64}, (0.5,) * 3, (0.2,) * 3, 64, SPACING_UM, 64, "none", {}, "")
     save_encoder(folder / "encoder.pt", card, build_backbone(card.model, card.model_args, 1))
-    tissue = json.dumps(tissue_settings(default_config()))
+    config = default_config()
     grown = []
     said, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 - the scripts' lines are not wanted
     sys.stderr = sys.stdout
@@ -91,7 +91,7 @@ def main() -> None:
         slide = folder / f"slide{number}.svs"
         slide.unlink(missing_ok=True)
         slide.hardlink_to(first)
-        handle(slide, folder, folder / "encoder.pt", tissue)
+        handle(slide, folder, folder / "encoder.pt", config)
         slide.unlink()
         grown.append(memory_mb())
         if number in (0, 9, 99) or number == arguments.slides - 1:
@@ -102,7 +102,7 @@ def main() -> None:
         corners = np.random.default_rng(0).integers(0, 1400, (500 * times, 2))
         coords = folder / "many.h5"
         write_coords(coords, corners, np.ones(len(corners)), Tiling(PATCH_PX, SPACING_UM, 0, 0.5), metadata, "")
-        shards = json.dumps({"max_patches_per_slide": None, "seed": 1, "jpeg_quality": 95})
+        shards = json.dumps(SHARDS)
         output = f"--output={folder / 'shard.h5'}"
         pack_tiles.main(
             [f"--file={first}", f"--coords={coords}", f"--settings={shards}", "--on-bad-slide=fail", output]

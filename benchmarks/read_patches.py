@@ -79,6 +79,7 @@ def write_test_slide(
                 else:
                     yield np.where(inside[..., None], *(picture[y % side, x % side] for picture in pictures))
 
+    header = f"Aperio Image Library v1\r\n{width_px}x{height_px}|AppMag = {10 / spacing_um:g}|MPP = {spacing_um:g}"
     partial = path.with_suffix(".part")
     with tifffile.TiffWriter(partial, bigtiff=True) as tiff:
         for downsample in DOWNSAMPLES:
@@ -91,7 +92,7 @@ def write_test_slide(
                 compression="jpeg",
                 compressionargs={"level": 80},
                 subsampling=(2, 2),
-                description=f"Aperio Image Library v1\r\n{width_px}x{height_px}|AppMag = {10 / spacing_um:g}|MPP = {spacing_um:g}",
+                description=header,
                 metadata=None,
                 **({"subfiletype": 1} if downsample > 1 else {}),
             )

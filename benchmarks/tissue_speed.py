@@ -5,12 +5,13 @@
 `PYTHON` is the interpreter of an environment with `hs2p[openslide]`. The slide is that of `benchmarks/read_patches.py`.
 Measured in turn, medians of the repetitions, on one core:
 
-* cold: the three scripts `inspect_slide`, `segment_tissue` and `tile_slide` as the workflow starts them, one after the
-  other, against one process of hs2p;
+* cold: the scripts `segment_tissue` and `tile_slide` as the workflow starts them, one after the other, against one
+  process of hs2p;
 * warm: a further slide within a process, by the same library functions, against hs2p's.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -25,11 +26,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from histossl.cli import run
 from histossl.config.load import load_config
 from histossl.config.plan import tissue_settings
-from histossl.slides.metadata import inspect_slide, read_metadata, write_metadata
+from histossl.slides.metadata import write_metadata
 from histossl.tiles.coords_file import read_coords
-from histossl.tiles.outline import outline_tissue
+from histossl.tiles.outline import examine_slide
 from histossl.tiles.tissue import TissueSettings
 from histossl.tiles.tissue_file import write_tissue
 from tile_slide import main as tile_slide
@@ -39,37 +41,38 @@ WIDTH_PX, HEIGHT_PX, TILE_PX = 40_960, 30_720, 256
 
 def default_config() -> dict:
     """The settings of someone who sets nothing: 256 px at 0.5 µm/px."""
-    values = {"slides": {"sheet": ""}, "encoders": {"none": {}}, "tilings": {"p256": {"patch_px": 256, "spacing_um": 0.5}}}
+    tilings = {"p256": {"patch_px": 256, "spacing_um": 0.5}}
+    values = {"slides": {"sheet": ""}, "encoders": {"none": {}}, "tilings": tilings}
     return load_config(values, REPOSITORY / "config/schemas/config.schema.yaml")
 
 
+def script_arguments(slide: Path, folder: Path, config: dict) -> dict[str, list[str]]:
+    """The two jobs of the workflow."""
+    spacings = {"sheet_spacing_um": None, "assumed_spacing_um": None}
+    tissue = json.dumps({**spacings, "on_bad_slide": "fail", "tissue": tissue_settings(config)})
+    tiling = json.dumps(config["tilings"]["p256"])
+    metadata, geojson = f"--metadata={folder / 'metadata.json'}", f"--tissue={folder / 'tissue.geojson'}"
+    overlay, coords = f"--overlay={folder / 'overlay.jpg'}", f"--output={folder / 's.h5'}"
+    return {
+        "segment_tissue": ["--slide=s", f"--file={slide}", f"--settings={tissue}", metadata, geojson, overlay],
+        "tile_slide": [metadata, geojson, f"--settings={tiling}", coords],
+    }
+
+
 def run_scripts(slide: Path, folder: Path, config: dict) -> None:
-    """The three jobs of the workflow."""
-    inspect = json.dumps({"sheet_spacing_um": None, "assumed_spacing_um": None, "on_bad_slide": "fail"})
-    tissue, tiling = json.dumps(tissue_settings(config)), json.dumps(config["tilings"]["p256"])
-    file, metadata, geojson = f"--file={slide}", folder / "metadata.json", folder / "tissue.geojson"
-    bad = "--on-bad-slide=fail"
-    for name, *arguments in (
-        ("inspect_slide", "--slide=s", file, f"--settings={inspect}", f"--output={metadata}"),
-        ("segment_tissue", file, f"--metadata={metadata}", f"--settings={tissue}", bad, f"--output={geojson}",
-         f"--overlay={folder / 'overlay.jpg'}"),
-        ("tile_slide", file, f"--metadata={metadata}", f"--tissue={geojson}", f"--settings={tiling}", bad,
-         f"--output={folder / 's.h5'}"),
-    ):  # fmt: skip
+    """The two jobs of the workflow, each a process."""
+    for name, arguments in script_arguments(slide, folder, config).items():
         subprocess.run([sys.executable, SCRIPTS / f"{name}.py", *arguments], check=True, capture_output=True)
 
 
 def run_functions(slide: Path, folder: Path, config: dict) -> float:
     """Seconds for one more slide within this process."""
     start = time.perf_counter()
-    write_metadata(folder / "metadata.json", inspect_slide("s", slide, None, None))
-    found = outline_tissue(
-        slide, read_metadata(folder / "metadata.json"), TissueSettings(**tissue_settings(config)), None
-    )
+    metadata, found = examine_slide(slide, "s", None, None, TissueSettings(**tissue_settings(config)), None)
+    write_metadata(folder / "metadata.json", metadata)
     write_tissue(folder / "tissue.geojson", found.polygons, found.facts)
-    tiling = json.dumps(config["tilings"]["p256"])
-    tile_slide([f"--file={slide}", f"--metadata={folder / 'metadata.json'}", f"--tissue={folder / 'tissue.geojson'}",
-                f"--settings={tiling}", "--on-bad-slide=fail", f"--output={folder / 's.h5'}"])  # fmt: skip
+    with contextlib.redirect_stdout(None):
+        tile_slide(script_arguments(slide, folder, config)["tile_slide"])
     return time.perf_counter() - start
 
 
@@ -117,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,40 +1,10 @@
 # From slides to patch coordinates: scale, tissue, grid.
-rule inspect_slide:
-    input:
-        slide_path,
-    output:
-        "results/slides/{slide}/metadata.json",
-    log:
-        "results/logs/inspect_slide/{slide}.log",
-    benchmark:
-        "results/benchmarks/inspect_slide/{slide}.tsv"
-    priority: SOON
-    conda:
-        "../envs/slides.yaml"
-    resources:
-        mem_mb=grow(1000),
-        runtime=grow(10),
-    params:
-        script=script("inspect_slide"),
-        code=code("inspect_slide"),
-        settings=lambda wildcards: as_json(
-            {
-                "sheet_spacing_um": SLIDES[wildcards.slide].spacing_um,
-                "assumed_spacing_um": CONFIG["slides"]["assumed_spacing_um"],
-                "on_bad_slide": CONFIG["slides"]["on_bad_slide"],
-            }
-        ),
-    shell:
-        "python {params.script:q} --slide={wildcards.slide:q} --file={input:q} --settings={params.settings:q}"
-        " --output={output:q} > {log:q} 2>&1"
-
-
 rule segment_tissue:
     input:
         slide=slide_path,
-        metadata="results/slides/{slide}/metadata.json",
         own=lambda wildcards: SLIDES[wildcards.slide].tissue_path or [],
     output:
+        metadata="results/slides/{slide}/metadata.json",
         tissue="results/slides/{slide}/tissue.geojson",
         overlay="results/slides/{slide}/overlay.jpg",
     log:
@@ -50,11 +20,18 @@ rule segment_tissue:
     params:
         script=script("segment_tissue"),
         code=code("segment_tissue"),
-        settings=as_json(plan.tissue_settings(CONFIG)),
-        on_bad_slide=CONFIG["slides"]["on_bad_slide"],
+        settings=lambda wildcards: as_json(
+            {
+                "sheet_spacing_um": SLIDES[wildcards.slide].spacing_um,
+                "assumed_spacing_um": CONFIG["slides"]["assumed_spacing_um"],
+                "on_bad_slide": CONFIG["slides"]["on_bad_slide"],
+                "tissue": plan.tissue_settings(CONFIG),
+            }
+        ),
     shell:
-        "python {params.script:q} --file={input.slide:q} --metadata={input.metadata:q} --settings={params.settings:q}"
-        " --own-tissue {input.own:q} --on-bad-slide={params.on_bad_slide} --output={output.tissue:q} --overlay={output.overlay:q} > {log:q} 2>&1"
+        "python {params.script:q} --slide={wildcards.slide:q} --file={input.slide:q} --own-tissue {input.own:q}"
+        " --settings={params.settings:q} --metadata={output.metadata:q} --tissue={output.tissue:q}"
+        " --overlay={output.overlay:q} > {log:q} 2>&1"
 
 
 rule tile_slide:

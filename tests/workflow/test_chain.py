@@ -112,8 +112,8 @@ def test_what_only_changes_speed_reruns_nothing(finished, key, value):
     assert planned(finished, edited(f"compute.{key}", value)) == set()
 
 
-AFTER_ENCODER = {"embed_slides", "embed_patches", "train_mil", "probe_patches", "make_tables"}
-AFTER_TILES = AFTER_ENCODER | {"pack_tiles", "pretrain", "summarise_cohort"}
+AFTER_ENCODER = {"embed_slides", "embed_patches", "train_mil", "probe_patches", "make_tables", "list_left_out"}
+AFTER_TILES = AFTER_ENCODER | {"pack_tiles", "pretrain", "summarise_cohort", "draw_cohort"}
 RERUNS = {
     "encoders.dino.pretrain.mean": (
         [0.4, 0.4, 0.4],
@@ -127,7 +127,7 @@ RERUNS = {
     "shards.max_patches_per_slide": (21, {"pack_tiles", "pretrain"} | AFTER_ENCODER),
     "tilings.p64.min_tissue": (0.6, {"tile_slide"} | AFTER_TILES),
     "tissue.min_area_mm2": (0.03, {"segment_tissue", "tile_slide"} | AFTER_TILES),
-    "slides.assumed_spacing_um": (0.4, {"inspect_slide", "segment_tissue", "tile_slide"} | AFTER_TILES),
+    "slides.assumed_spacing_um": (0.4, {"segment_tissue", "tile_slide"} | AFTER_TILES),
 }
 
 
@@ -158,7 +158,13 @@ def test_a_label_in_another_column_reruns_nothing_and_a_changed_label_the_splits
 def test_a_patient_renamed_is_seen_in_the_cohort_table_and_the_order_of_the_sheet_nowhere_else(finished):
     rows = slide_rows()
     finished.write_sheet("slides.csv", [{**row, "patient": "P99"} if row["slide"] == "P14-2" else row for row in rows])
-    assert planned(finished) == {"summarise_cohort", "split_patients", "train_mil", "make_tables"}
+    assert planned(finished) == {
+        "summarise_cohort",
+        "list_left_out",
+        "split_patients",
+        "train_mil",
+        "make_tables",
+    }
     finished.write_sheet("slides.csv", rows)
     assert planned(finished) == set()
 

@@ -1,4 +1,4 @@
-"""Find the tissue of a slide; write its outlines and a picture to check them by."""
+"""Find a slide's size, µm/px and tissue; write them and a picture to check them by."""
 
 import argparse
 import json
@@ -10,8 +10,8 @@ from histossl.cli import run
 from histossl.errors import UserError
 from histossl.files import whole_file
 from histossl.slides.guard import run_apart
-from histossl.slides.metadata import read_metadata
-from histossl.tiles.outline import Outline, outline_tissue
+from histossl.slides.metadata import SlideMetadata, write_metadata
+from histossl.tiles.outline import Outline, examine_slide
 from histossl.tiles.overlay import draw_overlay
 from histossl.tiles.tissue import TissueSettings
 from histossl.tiles.tissue_file import write_tissue
@@ -21,28 +21,32 @@ LIMIT_S = 600
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the arguments, segment, write the GeoJSON and the overlay."""
+    """Read the arguments, examine the slide, write metadata, GeoJSON and overlay."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--slide", required=True, help="slide id")
     parser.add_argument("--file", type=Path, required=True, help="the slide")
-    parser.add_argument("--metadata", type=Path, required=True, help="its metadata.json")
     parser.add_argument("--own-tissue", type=Path, nargs="?", help="GeoJSON or mask picture that replaces segmentation")
-    parser.add_argument("--settings", type=json.loads, required=True, help="the config's `tissue`, JSON")
-    parser.add_argument("--on-bad-slide", choices=["exclude", "fail"], required=True)
-    parser.add_argument("--output", type=Path, required=True, help="GeoJSON")
-    parser.add_argument("--overlay", type=Path, required=True, help="JPEG")
+    help_text = "JSON: sheet_spacing_um and assumed_spacing_um (µm/px or null), on_bad_slide (exclude or fail), tissue"
+    parser.add_argument("--settings", type=json.loads, required=True, help=help_text)
+    parser.add_argument("--metadata", type=Path, required=True, help="JSON to write")
+    parser.add_argument("--tissue", type=Path, required=True, help="GeoJSON to write")
+    parser.add_argument("--overlay", type=Path, required=True, help="JPEG to write")
     arguments = parser.parse_args(argv)
-    metadata = read_metadata(arguments.metadata)
-    settings = TissueSettings(**arguments.settings)
-    found = Outline([], draw_overlay(None, []), {"area_mm2": 0.0, "reason": metadata.reason})
-    if metadata.status == "ok":
-        try:
-            found = run_apart(outline_tissue, arguments.file, metadata, settings, arguments.own_tissue, seconds=LIMIT_S)
-        except UserError as error:
-            if arguments.on_bad_slide == "fail":
-                raise
-            found.facts.update(damaged=True, reason=str(error))
-            print(f"slide {metadata.slide} is left out: {error}")
-    write_tissue(arguments.output, found.polygons, {"slide": metadata.slide, **found.facts})
+    slide, settings = arguments.slide, arguments.settings
+    spacings = settings["sheet_spacing_um"], settings["assumed_spacing_um"]
+    wanted = slide, *spacings, TissueSettings(**settings["tissue"]), arguments.own_tissue
+    found: Outline | None = None
+    try:
+        metadata, found = run_apart(examine_slide, arguments.file, *wanted, seconds=LIMIT_S)
+    except UserError as error:
+        metadata = SlideMetadata(slide, "excluded", str(error))
+    if found is None:
+        if settings["on_bad_slide"] == "fail":
+            raise UserError(metadata.reason)
+        print(f"slide {slide} is left out: {metadata.reason}")
+        found = Outline([], draw_overlay(None, []), {"area_mm2": 0.0, "reason": metadata.reason})
+    write_metadata(arguments.metadata, metadata)
+    write_tissue(arguments.tissue, found.polygons, {"slide": slide, **found.facts})
     with whole_file(arguments.overlay) as temporary:
         cv2.imwrite(str(temporary), found.overlay)
 

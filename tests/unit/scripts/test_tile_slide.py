@@ -71,7 +71,8 @@ def test_a_slide_without_patches_says_why(tile, metadata_file, polygons, reason,
 
 def test_a_slide_left_out_keeps_its_reason(tile, excluded_metadata):
     tiles = tile(excluded_metadata, [], "no such slide", options=["--file=/nowhere.svs"], quality=BLUR)
-    assert (len(tiles.coords), tiles.reason, tiles.slide) == (0, "no such slide", "bad")
+    assert (len(tiles.coords), tiles.slide) == (0, "bad")
+    assert "no such slide file" in tiles.reason
 
 
 def test_upsampling_is_done_where_allowed(tile, metadata_file):

@@ -35,3 +35,7 @@ def test_a_slide_that_cannot_be_read_gives_a_crossed_frame():
     assert frame.dtype == np.uint8
     middle = frame[frame.shape[0] // 2, frame.shape[1] // 2]
     assert middle[2] > middle[0]
+
+
+def test_a_picture_too_long_for_its_height_keeps_a_row():
+    assert draw_overlay(np.zeros((1, 5000, 3), np.uint8), [], longest_px=800).shape == (1, 800, 3)

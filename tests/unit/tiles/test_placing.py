@@ -66,8 +66,6 @@ def test_the_physical_grid_is_the_same_at_any_scale(um):
     [
         ({"reason": "no tissue found"}, metadata(), TILING, [], "no tissue found"),
         ({}, metadata(), TILING, [], "no tissue found"),
-        ({"reason": "truncated", "damaged": True}, metadata(4.0), TILING, [], "truncated"),
-        ({"reason": "left out"}, SlideMetadata("a", "excluded", "gone"), TILING, [], "left out"),
         ({}, SlideMetadata("a", "excluded", "gone"), TILING, [], "gone"),
         ({}, metadata(), Tiling(240, 1.0, 0, 0.9), RECTANGLE, "no patch holds 90% tissue"),
         (

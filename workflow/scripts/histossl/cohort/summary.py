@@ -35,7 +35,7 @@ def summarise_slide(slide: str, patient: str, slides: Path, tiles: Mapping[str, 
         facts.get("reason", ""),
         *(f"{tiling}: {coords.reason}" for tiling, coords in found.items() if coords.reason),
     ]
-    if metadata.status != "ok" or facts.get("damaged"):
+    if metadata.status != "ok":
         status = "excluded"
     elif facts.get("reason"):
         status = "no tissue"

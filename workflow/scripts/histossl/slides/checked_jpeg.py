@@ -12,6 +12,8 @@ from histossl.slides.tiled_jpeg import DecodeError, TiledJpeg, is_suitable
 
 VENDORS = ("aperio", "generic-tiff")
 """Formats whose levels are tiled pictures of one TIFF, no overlaps between tiles."""
+COMPARED_FROM_TILES = 4
+"""A level of which less is read, as for a look at its size, is left to OpenSlide: comparing reads two tiles twice."""
 MAX_SHIFTED_DIFFERENCE = 3
 """Grey values by which pixels may differ where OpenSlide interpolates and the comparison has to as well."""
 
@@ -19,7 +21,7 @@ MAX_SHIFTED_DIFFERENCE = 3
 class CheckedJpeg:
     """Tiles decoded here as long as they equal OpenSlide's; see `histossl.slides.source.PixelSource`.
 
-    A level is compared when it is first read: on its largest tile, which has the most texture, and on its last, which
+    A level is compared once more than a few tiles of it are read: on its largest tile, which has the most texture, and on its last, which
     reaches over the edge. Any difference, or a tile that cannot be decoded, and OpenSlide takes over.
     """
 
@@ -29,11 +31,12 @@ class CheckedJpeg:
         self.level_downsamples = beside.level_downsamples
         self.properties = beside.properties
         self._trusted: dict[int, bool] = dict.fromkeys(set(range(len(self.level_sizes))) - set(tiles.levels), False)
+        self._read_px = dict.fromkeys(tiles.levels, 0)
         self._lock = Lock()
 
     def read_level(self, level: int, x: int, y: int, out: np.ndarray) -> None:
         """Fill `out`; see `PixelSource`."""
-        if self.is_fast(level):
+        if self._pays(level, out.shape[0] * out.shape[1]) and self.is_fast(level):
             try:
                 self._tiles.read_level(level, x, y, out)
             except (DecodeError, OSError):
@@ -41,6 +44,14 @@ class CheckedJpeg:
             else:
                 return
         self._openslide.read_level(level, x, y, out)
+
+    def _pays(self, level: int, pixels: int) -> bool:
+        """Whether a level has been read enough for the comparison to be worth its time."""
+        if level not in self._read_px:
+            return False
+        self._read_px[level] += pixels
+        directory = self._tiles.levels[level]
+        return self._read_px[level] > COMPARED_FROM_TILES * directory.tile_width * directory.tile_height
 
     def is_fast(self, level: int) -> bool:
         """Whether a level is decoded here; compares it with OpenSlide when first asked.

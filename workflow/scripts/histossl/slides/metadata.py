@@ -29,32 +29,41 @@ class SlideMetadata:
     vendor: str = ""
 
 
+def describe_slide(opened: Slide, slide: str, sheet_um: float | None, assumed_um: float | None) -> SlideMetadata:
+    """Size and µm/px of an open slide; one without a usable µm/px is excluded.
+
+    Raises:
+        UserError: its last pixel cannot be read.
+    """
+    spacing = resolve_spacing(sheet_um, opened.properties, assumed_um)
+    if spacing.um is None:
+        refused = f" ({'; '.join(spacing.refused)})" if spacing.refused else ""
+        reason = (
+            f"{opened.path}: states no usable µm/px{refused}; fill in the sheet's column spacing_um "
+            "or set slides: assumed_spacing_um"
+        )
+        return SlideMetadata(slide, "excluded", reason)
+    # One pixel, read now, tells a truncated file from a whole one early.
+    opened.read(opened.width_px - 1, opened.height_px - 1, (1, 1), (1, 1))
+    return SlideMetadata(
+        slide,
+        "ok",
+        width_px=opened.width_px,
+        height_px=opened.height_px,
+        level_downsamples=opened.level_downsamples,
+        spacing_um=spacing.um,
+        spacing_source=spacing.source,
+        spacing_refused=spacing.refused,
+        objective_power=opened.properties.get("openslide.objective-power", ""),
+        vendor=opened.properties.get("openslide.vendor", ""),
+    )
+
+
 def inspect_slide(slide: str, path: Path, sheet_um: float | None, assumed_um: float | None) -> SlideMetadata:
-    """Open a slide and find its size and µm/px; a slide that cannot be used is a result with a reason."""
+    """Open a slide and describe it; a slide that cannot be used is a result with a reason."""
     try:
         with Slide(path) as opened:
-            spacing = resolve_spacing(sheet_um, opened.properties, assumed_um)
-            if spacing.um is None:
-                refused = f" ({'; '.join(spacing.refused)})" if spacing.refused else ""
-                reason = (
-                    f"{path}: states no usable µm/px{refused}; fill in the sheet's column spacing_um "
-                    "or set slides: assumed_spacing_um"
-                )
-                return SlideMetadata(slide, "excluded", reason)
-            # One pixel, read now, tells a truncated file from a whole one early.
-            opened.read(opened.width_px - 1, opened.height_px - 1, (1, 1), (1, 1))
-            return SlideMetadata(
-                slide,
-                "ok",
-                width_px=opened.width_px,
-                height_px=opened.height_px,
-                level_downsamples=opened.level_downsamples,
-                spacing_um=spacing.um,
-                spacing_source=spacing.source,
-                spacing_refused=spacing.refused,
-                objective_power=opened.properties.get("openslide.objective-power", ""),
-                vendor=opened.properties.get("openslide.vendor", ""),
-            )
+            return describe_slide(opened, slide, sheet_um, assumed_um)
     except UserError as error:
         return SlideMetadata(slide, "excluded", str(error))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from histossl.slides.metadata import SlideMetadata
+from histossl.slides.metadata import SlideMetadata, describe_slide
 from histossl.slides.reader import Slide
 from histossl.tiles.overlay import draw_overlay
 from histossl.tiles.own_tissue import read_own_tissue
@@ -23,16 +23,36 @@ class Outline:
     facts: dict[str, Any]
 
 
-def outline_tissue(
-    slide_file: Path, metadata: SlideMetadata, settings: TissueSettings, own_tissue: Path | None
-) -> Outline:
-    """Segment the tissue of a slide, or take it from `own_tissue` (see `histossl.tiles.own_tissue`).
+def examine_slide(
+    slide_file: Path,
+    slide: str,
+    sheet_um: float | None,
+    assumed_um: float | None,
+    settings: TissueSettings,
+    own_tissue: Path | None,
+) -> tuple[SlideMetadata, Outline | None]:
+    """Size, µm/px and tissue of a slide; no outline where its metadata says that it is excluded.
+
+    Arguments are those of `inspect_slide` and `outline_tissue`.
 
     Raises:
         UserError: the slide is damaged, or the tissue file does not fit it.
     """
-    with Slide(slide_file) as slide:
-        picture = slide.thumbnail(settings.spacing_um, metadata.spacing_um)
+    with Slide(slide_file) as opened:
+        metadata = describe_slide(opened, slide, sheet_um, assumed_um)
+        usable = metadata.status == "ok"
+        return metadata, outline_tissue(opened, metadata, settings, own_tissue) if usable else None
+
+
+def outline_tissue(
+    opened: Slide, metadata: SlideMetadata, settings: TissueSettings, own_tissue: Path | None
+) -> Outline:
+    """Segment the tissue of an open slide, or take it from `own_tissue` (see `histossl.tiles.own_tissue`).
+
+    Raises:
+        UserError: the slide is damaged, or the tissue file does not fit it.
+    """
+    picture = opened.thumbnail(settings.spacing_um, metadata.spacing_um)
     scale = metadata.width_px / picture.shape[1]
     px_mm2 = (scale * metadata.spacing_um / 1000) ** 2
     if own_tissue:

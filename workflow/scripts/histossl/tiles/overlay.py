@@ -31,5 +31,5 @@ def draw_overlay(
     drawn = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
     for rings in polygons:
         outlines = [np.round(np.asarray(ring) * shrink / scale).astype(np.int32) for ring in rings]
-        cv2.polylines(drawn, outlines, isClosed=True, color=OUTLINE_BGR, thickness=2, lineType=cv2.LINE_AA)
+        cv2.polylines(drawn, outlines, isClosed=True, color=OUTLINE_BGR, thickness=2)
     return drawn

@@ -47,8 +47,8 @@ def place_patches(polygons: list[Polygon], facts: Mapping[str, Any], metadata: S
         tiling: what is asked for.
     """
     none = np.zeros((0, 2), np.int64), np.zeros(0, np.float32)
-    if metadata.status != "ok" or facts.get("damaged"):
-        return Placed(*none, facts.get("reason") or metadata.reason)
+    if metadata.status != "ok":
+        return Placed(*none, metadata.reason)
     ratio = tiling.spacing_um / metadata.spacing_um
     size = (metadata.width_px, metadata.height_px)
     side = tiling.patch_px * ratio

@@ -107,11 +107,11 @@ def segment_tissue(rgb: np.ndarray, settings: TissueSettings) -> Tissue:
     else:
         levels = _Saturation(rgb, usable, settings)
     threshold = levels.threshold
-    mask = _finish(levels.mask(threshold), ink, usable, settings)
+    mask = _finish(levels.mask(threshold), ink, fill, usable, settings)
     relaxed = not mask.any() and levels.relaxed < threshold
     if relaxed:
         threshold = levels.relaxed
-        mask = _finish(levels.mask(threshold), ink, usable, settings)
+        mask = _finish(levels.mask(threshold), ink, fill, usable, settings)
     pen = _widen(ink, INK_MARGIN_UM / settings.spacing_um)
     return Tissue(mask, pen > 0, fill > 0, threshold, relaxed and bool(mask.any()))
 
@@ -160,27 +160,46 @@ class _Contrast:
 
     def mask(self, threshold: float) -> np.ndarray:
         """Where there is tissue by the two thresholds; (H, W) uint8, 255 where so."""
-        height, width = self.levels.shape
         um = self.settings.spacing_um
-        times = max(1, round(um / WORK_UM))
-        size, edge_px = (width * times, height * times), EDGE_UM * times / um
         # To 8 bits, so that the threshold lies in the middle between no contrast and the clip.
         clipped = cv2.LUT(self.levels, np.clip(np.arange(256) * (127.5 / threshold), 0, 255).astype(np.uint8))
         smooth = cv2.GaussianBlur(clipped, (0, 0), max(0.3, self.settings.smooth_um / 2 / um))
+        mask = np.zeros(self.levels.shape, np.uint8)
+        # The rest is done where there is something alone; the margin keeps what it looks at inside.
+        margin = 1 + round(2 * EDGE_UM / um)
+        left, top, width, height = cv2.boundingRect(above(smooth, 127))
+        if not width:
+            return mask
+        rows = slice(max(0, top - margin), top + height + margin)
+        columns = slice(max(0, left - margin), left + width + margin)
+        smooth, levels = smooth[rows, columns], self.levels[rows, columns]
+        times = max(1, round(um / WORK_UM))
+        size, edge_px = (smooth.shape[1] * times, smooth.shape[0] * times), EDGE_UM * times / um
         pale = above(cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR), 127)
         dark_from = max(2 * threshold, EDGE_SHARE * self.usual)
-        dark = above(cv2.resize(self.levels, size, interpolation=cv2.INTER_LINEAR), dark_from)
+        dark = above(cv2.resize(levels, size, interpolation=cv2.INTER_LINEAR), dark_from)
         found = pale & (dark | cv2.erode(pale, _square(edge_px)) | cv2.bitwise_not(_widen(dark, edge_px)))
-        return above(cv2.resize(found, (width, height), interpolation=cv2.INTER_AREA), 127)
+        found = cv2.resize(found, smooth.shape[::-1], interpolation=cv2.INTER_AREA)
+        mask[rows, columns] = above(found, 127)
+        return mask
 
 
-def _finish(mask: np.ndarray, ink: np.ndarray, usable: np.ndarray, settings: TissueSettings) -> np.ndarray:
-    """Close gaps, drop small pieces, fill small holes; no tissue on ink or fill, nor on the soft edge of ink."""
+def _finish(
+    mask: np.ndarray, ink: np.ndarray, fill: np.ndarray, usable: np.ndarray, settings: TissueSettings
+) -> np.ndarray:
+    """Close gaps, drop small pieces, fill small holes; no tissue on ink or fill.
+
+    Nor is there any on the soft edge of ink or on the pixels beside fill, which are a mixture with it, unless it goes
+    on behind.
+    """
     um = settings.spacing_um
     px_per_mm2 = (1000 / um) ** 2
     if settings.close_um > um:
         mask = _close(mask, settings.close_um / um)
     mask = mask & usable
+    if cv2.countNonZero(fill):
+        away = cv2.bitwise_not(fill)
+        mask &= away | _widen(mask & away, 1)
     if cv2.countNonZero(ink):
         away = cv2.bitwise_not(_widen(ink, INK_EDGE_UM / um))
         mask &= away | _widen(mask & away, INK_EDGE_UM / um)

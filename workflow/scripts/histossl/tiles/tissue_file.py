@@ -22,6 +22,8 @@ def trace_polygons(mask: np.ndarray, scale: float) -> list[Polygon]:
     OpenCV traces the centres of pixels. It is therefore given a grid whose nodes are the corners, sides and centres of
     the mask's pixels: a pixel covers three by three nodes, and the outermost of them lie on its edges.
     """
+    if not mask.any():
+        return []
     nodes = np.zeros((2 * mask.shape[0] + 1, 2 * mask.shape[1] + 1), np.uint8)
     nodes[1::2, 1::2] = mask
     nodes = cv2.dilate(nodes, np.ones((3, 3), np.uint8))
