@@ -15,11 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
-SCRIPTS = Path(__file__).resolve().parents[1] / "workflow" / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
-from tissue_speed import default_config
+from defaults import default_config
 
 import embed_slides
 import pack_tiles

@@ -21,11 +21,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from defaults import default_tissue
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
-
-from histossl.config.load import load_config
 from histossl.phantom import layout
 from histossl.phantom.pyramid import write_pyramid
 from histossl.phantom.section import CODE
@@ -137,12 +134,6 @@ def measure_all(kinds: tuple[str, ...], slides: int, seed: int, settings: Tissue
                 yield measure(Path(folder), kind, number, seed, spacing_um, settings, site)
 
 
-def default_settings() -> TissueSettings:
-    """The schema's defaults."""
-    values = {"slides": {"sheet": ""}, "encoders": {}, "tilings": {"p256": {"patch_px": 256, "spacing_um": 0.5}}}
-    return TissueSettings(**load_config(values, REPOSITORY / "config/schemas/config.schema.yaml")["tissue"])
-
-
 def main() -> int:
     """Read the arguments, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -150,7 +141,7 @@ def main() -> int:
     parser.add_argument("--slides", type=int, default=6, help="of each kind")
     parser.add_argument("--settings", type=json.loads, help="all of TissueSettings, JSON; else the schema's defaults")
     arguments = parser.parse_args()
-    settings = TissueSettings(**arguments.settings) if arguments.settings else default_settings()
+    settings = TissueSettings(**arguments.settings) if arguments.settings else default_tissue()
     line = "{:<12} {:<22} {:>6} {:>7} {:>8} {:>7} {:>8}".format
     print(line("kind", "slide", "IoU", "recall", "patches", "on ink", "on fill"))
     scores = []

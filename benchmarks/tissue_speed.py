@@ -20,30 +20,19 @@ import sys
 import time
 from pathlib import Path
 
+from defaults import REPOSITORY, default_config, default_tissue
 from read_patches import draw_texture, write_test_slide
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-SCRIPTS = REPOSITORY / "workflow" / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
 from histossl.cli import run
-from histossl.config.load import load_config
 from histossl.config.plan import tissue_settings
 from histossl.slides.metadata import write_metadata
 from histossl.tiles.coords_file import read_coords
 from histossl.tiles.outline import examine_slide
-from histossl.tiles.tissue import TissueSettings
 from histossl.tiles.tissue_file import write_tissue
 from tile_slide import main as tile_slide
 
+SCRIPTS = REPOSITORY / "workflow" / "scripts"
 WIDTH_PX, HEIGHT_PX, TILE_PX = 40_960, 30_720, 256
-
-
-def default_config() -> dict:
-    """The settings of someone who sets nothing: 256 px at 0.5 µm/px."""
-    tilings = {"p256": {"patch_px": 256, "spacing_um": 0.5}}
-    values = {"slides": {"sheet": ""}, "encoders": {"none": {}}, "tilings": tilings}
-    return load_config(values, REPOSITORY / "config/schemas/config.schema.yaml")
 
 
 def script_arguments(slide: Path, folder: Path, config: dict) -> dict[str, list[str]]:
@@ -68,7 +57,7 @@ def run_scripts(slide: Path, folder: Path, config: dict) -> None:
 def run_functions(slide: Path, folder: Path, config: dict) -> float:
     """Seconds for one more slide within this process."""
     start = time.perf_counter()
-    metadata, found = examine_slide(slide, "s", None, None, TissueSettings(**tissue_settings(config)), None)
+    metadata, found = examine_slide(slide, "s", None, None, default_tissue(), None)
     write_metadata(folder / "metadata.json", metadata)
     write_tissue(folder / "tissue.geojson", found.polygons, found.facts)
     with contextlib.redirect_stdout(None):

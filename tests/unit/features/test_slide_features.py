@@ -59,7 +59,7 @@ def test_a_slide_without_patches_is_not_opened(embedder, tmp_path, coords_file):
 
 
 def test_a_slide_that_crashes_its_decoder_is_one_slide_lost(embedder, drawn_slide, coords_file, monkeypatch):
-    monkeypatch.setattr(slide_features, "read_patches", lambda *_: os.kill(os.getpid(), signal.SIGSEGV))
+    monkeypatch.setattr(slide_features, "read_patches_into", lambda *_: os.kill(os.getpid(), signal.SIGSEGV))
     with pytest.raises(UserError, match=r"blob\.svs: the decoder crashed on it \(SIGSEGV\)"):
         list(embed_slide(drawn_slide.path, read_coords(coords_file), embedder, 4, 1))
 

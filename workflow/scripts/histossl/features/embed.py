@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -10,6 +9,7 @@ from torch import nn
 from histossl.encoders.encoder_file import EncoderCard
 from histossl.encoders.scale import SPACING_TOLERANCE
 from histossl.errors import UserError
+from histossl.features.resize import resize
 
 
 class Embedder:
@@ -18,8 +18,8 @@ class Embedder:
     def __init__(self, backbone: nn.Module, card: EncoderCard, device: torch.device) -> None:
         self.card, self.device = card, device
         self.backbone = backbone.eval().to(device)
-        self.mean = torch.tensor(card.mean, device=device).view(1, 3, 1, 1)
-        self.std = torch.tensor(card.std, device=device).view(1, 3, 1, 1)
+        mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (card.mean, card.std))
+        self.scale, self.shift = 1 / (255 * std), -mean / std
 
     def check_spacing(self, spacing_um: float, source: str) -> None:
         """Refuse patches of another scale than the encoder's.
@@ -44,12 +44,10 @@ class Embedder:
         Raises:
             UserError: the network gave a value that is not finite.
         """
-        side = self.card.input_px
-        if patches.shape[1:3] != (side, side):
-            way = cv2.INTER_AREA if patches.shape[1] > side else cv2.INTER_LINEAR
-            patches = np.stack([cv2.resize(patch, (side, side), interpolation=way) for patch in patches])
-        images = torch.from_numpy(patches).to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        features = self.backbone((images.float() / 255 - self.mean) / self.std)
+        images = torch.from_numpy(patches).permute(0, 3, 1, 2).to(self.device, non_blocking=True)
+        images = resize(images, self.card.input_px)
+        # One pass: (x / 255 - mean) / std.
+        features = self.backbone(torch.addcmul(self.shift, images.float(), self.scale))
         if not torch.isfinite(features).all():
             raise UserError("the encoder gave features that are not finite numbers; its weights are damaged")
         return features.float().cpu().numpy()

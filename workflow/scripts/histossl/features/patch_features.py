@@ -6,12 +6,14 @@ from pathlib import Path
 import cv2
 import h5py
 import numpy as np
+import torch
 
 from histossl.encoders.encoder_file import EncoderCard
 from histossl.errors import UserError
 from histossl.features.embed import Embedder
 from histossl.features.patch_datasets import LabelledPatch
 from histossl.features.prefetch import prefetch
+from histossl.features.resize import resize
 from histossl.files import whole_file
 
 
@@ -35,14 +37,8 @@ def embed_patches(patches: Sequence[LabelledPatch], embedder: Embedder, batch: i
     side = embedder.card.input_px
 
     def read(some: Sequence[LabelledPatch]) -> np.ndarray:
-        pictures = [read_picture(patch.path) for patch in some]
-        ways = [cv2.INTER_AREA if picture.shape[0] > side else cv2.INTER_LINEAR for picture in pictures]
-        return np.stack(
-            [
-                picture if picture.shape[:2] == (side, side) else cv2.resize(picture, (side, side), interpolation=way)
-                for picture, way in zip(pictures, ways, strict=True)
-            ]
-        )
+        pictures = [torch.from_numpy(read_picture(patch.path)).permute(2, 0, 1)[None] for patch in some]
+        return torch.cat([resize(picture, side) for picture in pictures]).permute(0, 2, 3, 1).numpy()
 
     return embedder.embed_all(prefetch(read, [patches[i : i + batch] for i in range(0, len(patches), batch)], threads))
 

@@ -18,7 +18,7 @@ from histossl.features.embed import Embedder
 from histossl.features.prefetch import prefetch
 from histossl.files import whole_file
 from histossl.slides.guard import iterate_apart
-from histossl.slides.patches import read_patches
+from histossl.slides.patches import read_patches_into
 from histossl.slides.reader import Slide
 from histossl.tiles.coords_file import Coords
 
@@ -134,7 +134,9 @@ def _read_batches(slide_file: Path, tiles: Coords, batch: int, threads: int) -> 
         pieces = [tiles.coords[i : i + piece] for i in range(0, len(tiles.coords), piece)]
 
         def read(coords: np.ndarray) -> np.ndarray:
-            return np.stack(list(read_patches(slide, coords, tiles.patch_level0, tiles.patch_px)))
+            patches = np.empty((len(coords), tiles.patch_px, tiles.patch_px, 3), np.uint8)
+            read_patches_into(slide, coords, tiles.patch_level0, patches)
+            return patches
 
         yield from _join(prefetch(read, pieces, threads), batch)
 

@@ -21,8 +21,9 @@ MAX_SHIFTED_DIFFERENCE = 3
 class CheckedJpeg:
     """Tiles decoded here as long as they equal OpenSlide's; see `histossl.slides.source.PixelSource`.
 
-    A level is compared once more than a few tiles of it are read: on its largest tile, which has the most texture, and on its last, which
-    reaches over the edge. Any difference, or a tile that cannot be decoded, and OpenSlide takes over.
+    A level is compared once more than a few tiles of it are read: on its largest tile, which has the most texture, and
+    on its last, which reaches over the edge. Any difference, or a tile that cannot be decoded, and OpenSlide takes
+    over.
     """
 
     def __init__(self, beside: OpenSlideSource, tiles: TiledJpeg) -> None:
