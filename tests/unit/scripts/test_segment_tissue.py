@@ -37,7 +37,7 @@ def test_the_outline_covers_the_tissue_at_level_zero(tmp_path, segment, drawn_sl
         0.5,
         "vendor",
     )
-    assert cv2.imread(str(tmp_path / OUTPUTS["overlay"])).shape == (128, 160, 3)
+    assert cv2.imread(str(tmp_path / OUTPUTS["overlay"])).shape == (400, 500, 3)
     assert capsys.readouterr().out == ""
 
 

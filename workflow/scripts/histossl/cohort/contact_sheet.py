@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 COLUMNS, ROWS = 6, 5
 CELL_PX = (320, 260)
 """Width and height of a slide's cell, without its caption."""
 CAPTION_PX = 46
 MARGIN_PX = 8
+TEXT_PX, TEXT_BGR = 13, (40, 40, 40)
 PATCH_BGR = (200, 80, 0)
 PATCH_OPACITY = 0.25
 LINE_FROM_PX = 4.0
@@ -62,12 +62,11 @@ def compose_page(cells: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _write(cell: np.ndarray, lines: Sequence[str]) -> np.ndarray:
-    """Text by Pillow: OpenCV knows no letters beyond ASCII, and slides have names of all kinds."""
-    picture = Image.fromarray(np.ascontiguousarray(cell))
-    draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(15)
+    """Text in OpenCV's own font, which has letters of most scripts: slides have names of all kinds."""
+    font = cv2.FontFace("sans")
     for i, line in enumerate(lines):
-        while line and draw.textlength(line, font=font) > CELL_PX[0] - 4:
+        baseline = CELL_PX[1] + 18 + i * 20
+        while line and cv2.getTextSize((0, 0), line, (2, baseline), font, TEXT_PX)[2] > CELL_PX[0] - 6:
             line = line[:-2].rstrip("…") + "…"
-        draw.text((2, CELL_PX[1] + 3 + i * 20), line, fill=(40, 40, 40), font=font)
-    return np.asarray(picture)
+        cv2.putText(cell, line, (2, baseline), TEXT_BGR, font, TEXT_PX)
+    return cell

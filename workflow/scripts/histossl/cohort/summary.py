@@ -6,6 +6,7 @@ from typing import Any
 
 from histossl.slides.metadata import read_metadata
 from histossl.tiles.coords_file import read_coords
+from histossl.tiles.placing import EXCLUDED
 from histossl.tiles.tissue_file import read_tissue
 
 
@@ -30,7 +31,8 @@ def summarise_slide(slide: str, patient: str, slides: Path, tiles: Mapping[str, 
     counts: dict[str, int] = {}
     for tiling, coords in found.items():
         counts[f"patches_{tiling}"] = len(coords.coords)
-        counts |= {f"dropped_{reason}_{tiling}": dropped for reason, dropped in coords.dropped.items()}
+        dropped = {EXCLUDED: 0, **coords.dropped}
+        counts |= {f"dropped_{reason}_{tiling}": count for reason, count in dropped.items()}
     reasons = [
         facts.get("reason", ""),
         *(f"{tiling}: {coords.reason}" for tiling, coords in found.items() if coords.reason),

@@ -13,6 +13,8 @@ from histossl.tiles.own_tissue import read_own_tissue
 from histossl.tiles.tissue import TissueSettings, segment_tissue
 from histossl.tiles.tissue_file import Polygon, rasterise, trace_polygons
 
+LEAST_OVERLAY_PX = 500
+
 
 @dataclass(frozen=True)
 class Outline:
@@ -76,4 +78,9 @@ def outline_tissue(
         }
         nothing = "no tissue found"
     facts |= {"area_mm2": round(float(mask.sum()) * px_mm2, 4), "reason": "" if polygons else nothing}
+    if max(picture.shape) < LEAST_OVERLAY_PX:
+        # A small slide is looked at more closely than it is segmented.
+        longest_um = max(metadata.width_px, metadata.height_px) * metadata.spacing_um
+        picture = opened.thumbnail(longest_um / LEAST_OVERLAY_PX, metadata.spacing_um)
+        scale = metadata.width_px / picture.shape[1]
     return Outline(polygons, draw_overlay(picture, polygons, scale), facts)
