@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from defaults import default_tissue
 
-from histossl.phantom import layout
+from histossl.phantom.layout import PEN_COLOURS
 from histossl.phantom.pyramid import write_pyramid
 from histossl.phantom.section import CODE
 from histossl.phantom.slide import NO_TISSUE, TRUTH_DOWNSAMPLE, SlideSpecification, draw_slide
@@ -32,8 +32,6 @@ from histossl.slides.reader import Slide
 from histossl.tiles.grid import place_grid, touches
 from histossl.tiles.tissue import Tissue, TissueSettings, segment_tissue
 
-RED_INK = (0.25, 1.6, 1.5)
-"""The demo's slides have no red ink."""
 SIZE_UM = (2048.0, 1664.0)
 PATCH_UM = 128.0
 LEAST_IOU = {"clean": 0.95}
@@ -66,7 +64,7 @@ def measure(
 ) -> Score:
     """Draw one slide into `folder`, segment it, compare with its truth."""
     words = kind.split()
-    ink = next((word for word in words if word in layout.PEN_COLOURS), "none")
+    ink = next((word for word in words if word in PEN_COLOURS), "none")
     specification = SlideSpecification(
         slide=f"{kind}-{number}",
         subtype=NO_TISSUE if "empty" in words else ("ductal", "lobular")[number % 2],
@@ -123,7 +121,6 @@ def lay_fill(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def measure_all(kinds: tuple[str, ...], slides: int, seed: int, settings: TissueSettings) -> Iterator[Score]:
     """Slides of every kind, from the three laboratories in turn."""
-    layout.PEN_COLOURS.setdefault("red", RED_INK)
     sites = list(SITES)
     with tempfile.TemporaryDirectory() as folder:
         for kind in kinds:

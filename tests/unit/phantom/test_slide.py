@@ -100,7 +100,7 @@ def test_a_line_is_read(tmp_path):
         (HEADER + "one,ductal,hill,1,none,yes\n" * 2, "2 lines for slide 'one'"),
         (HEADER + "one,papillary,hill,1,none,yes\n", "subtype 'papillary'"),
         (HEADER + "one,ductal,moon,1,none,yes\n", "site 'moon'"),
-        (HEADER + "one,ductal,hill,1,red,yes\n", "pen 'red'"),
+        (HEADER + "one,ductal,hill,1,pink,yes\n", "pen 'pink'"),
         (HEADER + "one,ductal,hill,1,none,perhaps\n", "spacing_stated 'perhaps'"),
         (HEADER.replace("site,", "") + "one,ductal,1,none,yes\n", "column 'site'"),
     ],

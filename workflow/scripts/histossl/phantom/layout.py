@@ -90,6 +90,7 @@ PEN_COLOURS: dict[str, tuple[float, float, float]] = {
     "green": (1.6, 0.45, 1.0),
     "blue": (1.7, 1.1, 0.25),
     "black": (1.7, 1.65, 1.6),
+    "red": (0.25, 1.6, 1.5),
 }
 PEN_UM = 110.0
 
