@@ -26,6 +26,7 @@ rule segment_tissue:
                 "assumed_spacing_um": CONFIG["slides"]["assumed_spacing_um"],
                 "on_bad_slide": CONFIG["slides"]["on_bad_slide"],
                 "tissue": plan.tissue_settings(CONFIG),
+                "file_bytes": file_bytes(SLIDES[wildcards.slide].path),
             }
         ),
     shell:

@@ -43,3 +43,15 @@ def test_text_is_utf8_whatever_the_locale(tmp_path):
     path = tmp_path / "a.txt"
     write_text_whole(path, "µm\n")
     assert path.read_bytes() == "µm\n".encode()
+
+
+def test_the_next_attempt_takes_the_place_of_one_that_was_killed(tmp_path):
+    paths = [tmp_path / f"{'n' * 100}{end}.h5" for end in "ab"]
+    with whole_file(paths[0]) as first, whole_file(paths[1]) as second:
+        assert first != second
+        first.write_text("a")
+        second.write_text("b")
+    first.write_text("half of an attempt that was killed")
+    write_text_whole(paths[0], "whole")
+    assert sorted(tmp_path.iterdir()) == paths
+    assert paths[0].read_text() == "whole"

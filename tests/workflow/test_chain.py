@@ -201,6 +201,7 @@ def test_only_a_repaired_slide_is_embedded_again(finished, tmp_path):
     after = {path.name: path.stat().st_mtime_ns for path in features_of(place)}
     assert {name for name in after if after[name] != before[name]} == {"P01-1.h5"}
     own.write_bytes(whole)
+    os.utime(own, (10**9, 10**9))  # as copies that keep the date do
     run = place.snakemake(*fixed, *targets)
     assert run.returncode == 0, run.stdout + run.stderr
     repaired = {path.name: path.stat().st_mtime_ns for path in features_of(place)}

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"slide {slide} is left out: {metadata.reason}")
         found = Outline([], draw_overlay(None, []), {"area_mm2": 0.0, "reason": metadata.reason})
     write_metadata(arguments.metadata, metadata)
-    write_tissue(arguments.tissue, found.polygons, {"slide": slide, **found.facts})
+    write_tissue(arguments.tissue, found.polygons, {"slide": slide, **found.facts}, metadata.offset_px)
     with whole_file(arguments.overlay) as temporary:
         cv2.imwrite(str(temporary), found.overlay)
 

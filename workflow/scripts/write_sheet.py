@@ -1,6 +1,7 @@
 """Write the slide sheet from a folder of slides and a table of labels, and say what could not be matched."""
 
 import argparse
+import itertools
 import os
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def main(argv: list[str] | None = None) -> None:
         reason = f" ({sheet.left_out[0]})" if sheet.left_out else ""
         raise UserError(f"{arguments.slides}: holds no slide that can be listed{reason}; correct --slides")
     if output.exists():
-        backup = output.with_name(output.name + ".bak")
+        names = (output.with_name(f"{output.name}.bak{number or ''}") for number in itertools.count())
+        backup = next(name for name in names if not name.exists())
         backup.write_bytes(output.read_bytes())
         print(f"the sheet so far is kept as {backup}")
     write_sheet(output, sheet)

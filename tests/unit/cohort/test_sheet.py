@@ -176,3 +176,12 @@ def test_a_patient_at_several_sites_is_pointed_out(folder, found):
     pattern = compile_pattern(r"(?P<site>[^/]+)/(?P<patient>\d+)")
     sheet = build_sheet([found("Ulm/1a.svs"), found("Bonn/1b.svs")], folder, None, pattern, None)
     assert "  1 (Bonn, Ulm)" in summarise(sheet, Search(), None)
+
+
+def test_a_disk_that_is_not_mounted_does_not_empty_the_sheet(tmp_path, folder, found):
+    write_sheet(tmp_path / "s.csv", build_sheet([found("a.svs"), found("b.svs")], folder, None, None, None))
+    old = read_old_sheet(tmp_path / "s.csv", None)
+    for name in ("a.svs", "b.svs"):
+        (folder / name).unlink()
+    with pytest.raises(UserError, match="2 of the sheet's 2 files are gone, 'a' first; is their disk mounted"):
+        build_sheet([found("c.svs")], folder, None, None, None, old)

@@ -94,3 +94,12 @@ def test_a_slide_that_cannot_be_read_is_left_out_or_ends_the_run(tmp_path, segme
     assert "bad.svs" in facts["reason"]
     assert "slide ü 1 is left out" in capsys.readouterr().out
     assert (tmp_path / OUTPUTS["overlay"]).stat().st_size
+
+
+def test_a_slide_without_colours_keeps_its_dark_tissue(segment, drawn_slide, make_slide, tmp_path):
+    grey = cv2.cvtColor(drawn_slide.picture, cv2.COLOR_RGB2GRAY) // 2 + 60
+    dark = np.where(drawn_slide.truth, grey // 3, 240).astype(np.uint8)
+    _, polygons, facts = segment(make_slide(tmp_path / "grey.svs", cv2.merge([dark] * 3)), sheet_spacing_um=4.0)
+    mask = rasterise(polygons, (640, 512), 1.0)
+    assert (mask & drawn_slide.truth).sum() > 0.9 * drawn_slide.truth.sum()
+    assert facts["pen_mm2"] == 0

@@ -1,5 +1,6 @@
 import ctypes
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from histossl.errors import UserError
+from histossl.errors import JobError, UserError
 from histossl.slides.guard import MEMORY_MB, iterate_apart, run_apart
 
 SLIDE = Path("broken.svs")
@@ -85,6 +86,27 @@ def test_however_it_ends_there_is_one_sentence(function, sentence):
     assert str(caught.value) == sentence
 
 
-def test_a_defect_of_ours_keeps_its_traceback():
-    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+def test_a_defect_of_ours_is_one_slide_lost_and_keeps_its_traceback(capfd):
+    with pytest.raises(UserError, match=r"broken\.svs: unexpected error \(ZeroDivisionError.*please report it"):
         run_apart(lambda path: 1 / 0, SLIDE, seconds=5)
+    assert "Traceback" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_ended_from_outside_is_not_the_slides_fault(number):
+    with pytest.raises(JobError, match=rf"broken\.svs: .* ended from outside \({number.name}\)"):
+        run_apart(lambda path: os.kill(os.getpid(), number), SLIDE, seconds=5)
+
+
+def test_more_memory_may_be_granted():
+    def take(path):
+        yield np.ones((MEMORY_MB + 200, 2**20), np.uint8).nbytes
+
+    with pytest.raises(UserError, match="needs more than"):
+        list(iterate_apart(take, SLIDE, seconds=20))
+    assert list(iterate_apart(take, SLIDE, seconds=20, memory_mb=MEMORY_MB + 400)) == [(MEMORY_MB + 200) * 2**20]
+
+
+def test_opencv_starts_no_threads_in_the_child():
+    cv2.setNumThreads(2)
+    assert run_apart(lambda path: cv2.getNumThreads(), SLIDE, seconds=5) == 1

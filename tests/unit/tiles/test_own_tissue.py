@@ -96,3 +96,8 @@ def test_a_missing_file_a_text_and_a_mask_of_another_slide_are_named(tmp_path):
     cv2.imwrite(str(tmp_path / "square.png"), np.zeros((100, 100), np.uint8))
     with pytest.raises(UserError, match="other proportions"):
         read_own_tissue(tmp_path / "square.png", SLIDE_PX)
+
+
+def test_outlines_of_qupath_start_at_the_scanned_part(write):
+    ((ring,),) = read_own_tissue(write(SQUARE), SLIDE_PX, (50, 20))
+    assert np.min(ring, axis=0).tolist() == [150, 120]

@@ -75,7 +75,7 @@ def test_polygons_and_facts_survive_the_file(tmp_path):
     polygons = trace_polygons(random_mask(), 3.0)
     facts = {"slide": "Müller", "area_mm2": 1.5, "reason": ""}
     write_tissue(tmp_path / "t.geojson", polygons, facts)
-    assert read_tissue(tmp_path / "t.geojson") == (polygons, facts)
+    assert read_tissue(tmp_path / "t.geojson") == (polygons, {**facts, "offset_px": [0, 0]})
     written = json.loads((tmp_path / "t.geojson").read_text(encoding="utf-8"))
     assert written["type"] == "FeatureCollection"
     for feature in written["features"]:
@@ -128,3 +128,13 @@ def test_what_is_no_collection_of_polygons_is_named(tmp_path, content):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"t\.geojson"):
         read_tissue(tmp_path / "t.geojson")
+
+
+def test_qupath_counts_from_the_scanned_part(tmp_path):
+    polygons = trace_polygons(random_mask(), 3.0)
+    write_tissue(tmp_path / "t.geojson", polygons, {}, (40, 30))
+    written = json.loads((tmp_path / "t.geojson").read_text(encoding="utf-8"))
+    (x, y), (left, top) = polygons[0][0][0], written["features"][0]["geometry"]["coordinates"][0][0]
+    assert (left, top) == (x - 40, y - 30)
+    again, _ = read_tissue(tmp_path / "t.geojson")
+    np.testing.assert_allclose(np.concatenate(again[0]), np.concatenate(polygons[0]))

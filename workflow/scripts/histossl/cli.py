@@ -1,17 +1,18 @@
 """How every script of `workflow/scripts` starts and ends."""
 
 import gc
+import signal
 import sys
 from collections.abc import Callable
 
-from histossl.errors import UserError
+from histossl.errors import JobError, UserError
 
 
 def run(main: Callable[[], None]) -> None:
     """Call a script's `main` and end the process.
 
-    Exit code 0 on success, 1 with one sentence on standard error for a `UserError`. Any other exception keeps its
-    traceback, because it is a defect of ours and the traceback is what a bug report needs.
+    Exit code 0 on success, 1 with one sentence on standard error for a `UserError` or `JobError`. Any other exception
+    keeps its traceback, because it is a defect of ours and the traceback is what a bug report needs.
     """
     # Lines must reach the terminal and the log while a long job is still working, also through a pipe; and a slide's
     # name must not end it where the locale lacks a letter.
@@ -19,8 +20,10 @@ def run(main: Callable[[], None]) -> None:
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     # What the imports made lives to the end: without looking at it each time, collecting garbage takes a tenth.
     gc.freeze()
+    # As an exception, so that temporary files and child processes are cleared away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         main()
-    except UserError as error:
+    except (UserError, JobError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -1,6 +1,7 @@
 """Files are written whole or not at all."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem[:80]}.{os.getpid()}.part{path.suffix}")
+    # The same name each time, so that the next attempt takes the place of one that was killed.
+    temporary = path.with_name(f".{path.stem[:60]}.{zlib.crc32(path.name.encode()):08x}.part{path.suffix}")
     try:
         yield temporary
         descriptor = os.open(temporary, os.O_RDONLY)

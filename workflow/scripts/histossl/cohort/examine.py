@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from histossl.errors import UserError
+from histossl.errors import JobError, UserError
 from histossl.progress import Progress
 from histossl.slides.guard import run_apart
 from histossl.slides.metadata import inspect_slide
@@ -55,9 +55,8 @@ def examine_slide(path: Path) -> Examined:
         return run_apart(_look, path, seconds=OPEN_S)
     except UserError as error:
         return Examined(path, opened=False, problem=str(error))
-    except RuntimeError as error:  # a defect of ours; one slide must not end a search through thousands
-        last_line = str(error).strip().splitlines()[-1]
-        return Examined(path, opened=False, problem=f"{path}: unexpected error ({last_line}); please report it")
+    except JobError as error:  # one slide must not end a search through thousands
+        return Examined(path, opened=False, problem=str(error))
 
 
 def group_series(found: Sequence[Examined]) -> list[Examined]:

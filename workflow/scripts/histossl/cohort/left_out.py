@@ -77,7 +77,7 @@ def print_left_out(results: Path) -> None:
         missing = list(missing_in_cohort(cohort)) if cohort.is_file() else []
     lines = [f"  {slide}: {reason}" for slide, _, reason in missing[:SHOWN]]
     if len(missing) > SHOWN:
-        lines.append(f"  and {len(missing) - SHOWN} more, see {cohort}")
+        lines.append(f"  and {len(missing) - SHOWN} more, see {results / 'tables'}")
     if missing:
         print(
             "1 slide was left out:" if len(missing) == 1 else f"{len(missing)} slides were left out:", *lines, sep="\n"

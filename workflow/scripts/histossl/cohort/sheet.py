@@ -111,6 +111,11 @@ def build_sheet(
             row["problem"] = ""  # the user has stated what the file does not
         sheet.rows[slide] = row
     _keep_others(sheet, old, {whole_path(examined.path) for examined in found})
+    if len(sheet.gone) > len(old) / 2:
+        raise UserError(
+            f"{len(sheet.gone)} of the sheet's {len(old)} files are gone, {sheet.gone[0]!r} first; is their disk "
+            "mounted and --relative-to as it was? To start afresh give --force"
+        )
     sheet.rows = dict(sorted(sheet.rows.items()))
     return sheet
 

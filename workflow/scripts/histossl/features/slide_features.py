@@ -17,7 +17,7 @@ from histossl.errors import UserError
 from histossl.features.embed import Embedder
 from histossl.features.prefetch import prefetch
 from histossl.files import whole_file
-from histossl.slides.guard import iterate_apart
+from histossl.slides.guard import MEMORY_MB, iterate_apart
 from histossl.slides.patches import read_patches_into
 from histossl.slides.reader import Slide
 from histossl.tiles.coords_file import Coords
@@ -56,7 +56,13 @@ def embed_slide(slide_file: Path, tiles: Coords, embedder: Embedder, batch: int,
     """
     if len(tiles.coords):
         limit_s = READ_START_S + int(READ_PATCH_S * len(tiles.coords))
-        for patches in iterate_apart(_read_batches, slide_file, tiles, batch, threads, seconds=limit_s):
+        piece = max(1, batch // max(1, threads))
+        # What the threads hold (see `prefetch`), one on its way, and room for each thread and its heap.
+        piece_mb = piece * tiles.patch_px**2 * 3 / 2**20 + tiles.patch_level0**2 * 3 / 2**20
+        held_mb = int((2 * threads + 4) * piece_mb) + 160 * threads
+        reading = (slide_file, tiles, piece, threads)
+        pieces = iterate_apart(_read_pieces, *reading, seconds=limit_s, memory_mb=MEMORY_MB + held_mb)
+        for patches in _join(pieces, batch):
             yield embedder.embed(patches)
 
 
@@ -126,11 +132,12 @@ def read_slide_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise UserError(f"{path}: not a readable feature file ({error}); delete it and rerun") from error
 
 
-def _read_batches(slide_file: Path, tiles: Coords, batch: int, threads: int) -> Iterator[np.ndarray]:
-    """Yield patches, (B, patch_px, patch_px, 3) uint8, in the order of the coordinates."""
+def _read_pieces(slide_file: Path, tiles: Coords, piece: int, threads: int) -> Iterator[np.ndarray]:
+    """Yield patches, (B, patch_px, patch_px, 3) uint8, in the order of the coordinates.
+
+    Several pieces are a batch, so that all threads read for the same batch.
+    """
     with Slide(slide_file) as slide:
-        # Several pieces a batch, so that all threads read for the same batch.
-        piece = max(1, batch // max(1, threads))
         pieces = [tiles.coords[i : i + piece] for i in range(0, len(tiles.coords), piece)]
 
         def read(coords: np.ndarray) -> np.ndarray:
@@ -138,7 +145,7 @@ def _read_batches(slide_file: Path, tiles: Coords, batch: int, threads: int) -> 
             read_patches_into(slide, coords, tiles.patch_level0, patches)
             return patches
 
-        yield from _join(prefetch(read, pieces, threads), batch)
+        yield from prefetch(read, pieces, threads)
 
 
 def _join(pieces: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:

@@ -1,12 +1,15 @@
 """Run what reads a slide in a process of its own, so that a damaged file cannot take more than that process down.
 
 Decoders are written in C: a broken header may end in a crash, in an endless loop or in a request for all memory. The
-child has limits of memory and processor time; whatever ends it becomes one sentence with the slide's name.
+child has limits of memory and processor time; whatever ends it becomes one sentence with the slide's name. What ends it
+from outside, as the system short of memory does, fails the job instead: that is not the slide's fault.
 """
 
+import contextlib
 import multiprocessing
 import resource
 import signal
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,11 +19,13 @@ from typing import Any, TypeVar
 
 import cv2
 
-from histossl.errors import UserError
+from histossl.errors import JobError, UserError
 
 Item = TypeVar("Item")
 MEMORY_MB = 1500
-"""What a child may take beyond what its parent has."""
+"""What a child may take beyond what its parent has, if nothing else is said."""
+FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS)
+"""How a decoder crashes."""
 
 
 def run_apart(function: Callable[..., Item], path: Path, *arguments: Any, seconds: int) -> Item:  # noqa: ANN401
@@ -33,8 +38,9 @@ def run_apart(function: Callable[..., Item], path: Path, *arguments: Any, second
         seconds: limit of processor time; waiting for a slow disk does not count.
 
     Raises:
-        UserError: what `function` raised as such, or a sentence on how the child ended.
-        RuntimeError: another exception of the child, which is a defect of ours; holds its traceback.
+        UserError: what `function` raised, or a sentence on how the child ended. The traceback of an exception that is
+            a defect of ours goes to standard error; one odd slide must not end a run over thousands.
+        JobError: the child was ended from outside.
     """
 
     def once(path: Path) -> Iterator[Item]:
@@ -49,14 +55,21 @@ def iterate_apart(
     path: Path,
     *arguments: Any,  # noqa: ANN401
     seconds: int,
+    memory_mb: int = MEMORY_MB,
 ) -> Iterator[Item]:
     """Yield what the generator `function(path, *arguments)` yields, computed in a forked child.
 
-    Arguments and exceptions are those of `run_apart`. Leaving the loop early ends the child.
+    Arguments and exceptions are those of `run_apart`; `memory_mb` is what the child may take beyond what its parent
+    has. Leaving the loop early ends the child.
     """
+    # A job has the threads that the workflow gives it; and OpenCV's would not live on in the child, or, started there
+    # one a core, not fit its memory.
+    cv2.setNumThreads(0)
     context = multiprocessing.get_context("fork")  # a fresh interpreter would import all libraries again, 0.3 s
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_work, args=(receiver, sender, seconds, function, path, *arguments), daemon=True)
+    child = context.Process(
+        target=_work, args=(receiver, sender, seconds, memory_mb, function, path, *arguments), daemon=True
+    )
     with warnings.catch_warnings():
         # Python 3.12 warns of threads, which OpenBLAS starts at import; it survives a fork.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -79,21 +92,25 @@ def iterate_apart(
     if kind == "user":
         raise UserError(value)
     if kind == "defect":
-        raise RuntimeError(value)
+        print(value, file=sys.stderr)
+        last_line = value.strip().splitlines()[-1]
+        raise UserError(f"{path}: unexpected error ({last_line}); please report it, with the slide's format")
     if kind == "gone":
-        raise UserError(f"{path}: {_explain(child.exitcode or 0, seconds)}; replace the file")
+        _explain(path, child.exitcode or 0, seconds)
 
 
 def _work(
     receiver: Connection,
     sender: Connection,
     seconds: int,
+    memory_mb: int,
     function: Callable[..., Iterator[Any]],
     path: Path,
     *arguments: Any,  # noqa: ANN401
 ) -> None:
     receiver.close()  # else a send to a parent that is gone would wait for ever
-    resource.setrlimit(resource.RLIMIT_AS, (_virtual_bytes() + MEMORY_MB * 2**20,) * 2)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_AS, (_virtual_bytes() + memory_mb * 2**20,) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
@@ -106,10 +123,11 @@ def _work(
         return
     except Exception as error:
         if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
-            last = ("user", f"{path}: reading it needs more than {MEMORY_MB} MB of memory; replace the file")
+            last = ("user", f"{path}: reading it needs more than {memory_mb} MB of memory; replace the file")
         else:
             last = ("defect", traceback.format_exc())
-    sender.send(last)
+    with contextlib.suppress(BrokenPipeError):
+        sender.send(last)
 
 
 def _virtual_bytes() -> int:
@@ -117,9 +135,16 @@ def _virtual_bytes() -> int:
     return int(pages) * resource.getpagesize()
 
 
-def _explain(exit_code: int, seconds: int) -> str:
-    if exit_code == -signal.SIGXCPU:
-        return f"reading it takes more than {seconds} s of processor time"
-    if exit_code < 0:
-        return f"the decoder crashed on it ({signal.Signals(-exit_code).name})"
-    return f"the decoder ended the process on it (exit code {exit_code})"
+def _explain(path: Path, exit_code: int, seconds: int) -> None:
+    """Raise for a child that ended without a word."""
+    number = -exit_code
+    if number in FAULTS:
+        raise UserError(f"{path}: the decoder crashed on it ({signal.Signals(number).name}); replace the file")
+    if number == signal.SIGXCPU:
+        raise UserError(f"{path}: reading it takes more than {seconds} s of processor time; replace the file")
+    if number > 0:
+        raise JobError(
+            f"{path}: the process that reads it was ended from outside ({signal.Signals(number).name}); run again, "
+            "with more memory if that ran out"
+        )
+    raise UserError(f"{path}: the decoder ended the process on it (exit code {exit_code}); replace the file")

@@ -9,6 +9,8 @@ from histossl.files import write_text_whole
 from histossl.slides.reader import Slide
 from histossl.slides.spacing import resolve_spacing
 
+BOUNDS_X, BOUNDS_Y = "openslide.bounds-x", "openslide.bounds-y"
+
 
 @dataclass(frozen=True)
 class SlideMetadata:
@@ -27,6 +29,8 @@ class SlideMetadata:
     spacing_refused: tuple[str, ...] = ()
     objective_power: str = ""
     vendor: str = ""
+    offset_px: tuple[int, int] = (0, 0)
+    """Level-0 x, y of the scanned part, where the format states its bounds; QuPath counts from there."""
 
 
 def describe_slide(opened: Slide, slide: str, sheet_um: float | None, assumed_um: float | None) -> SlideMetadata:
@@ -56,6 +60,7 @@ def describe_slide(opened: Slide, slide: str, sheet_um: float | None, assumed_um
         spacing_refused=spacing.refused,
         objective_power=opened.properties.get("openslide.objective-power", ""),
         vendor=opened.properties.get("openslide.vendor", ""),
+        offset_px=(int(opened.properties.get(BOUNDS_X, 0)), int(opened.properties.get(BOUNDS_Y, 0))),
     )
 
 
@@ -81,7 +86,7 @@ def read_metadata(path: Path) -> SlideMetadata:
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
-        lists = {key: tuple(values[key]) for key in ("level_downsamples", "spacing_refused")}
+        lists = {key: tuple(values[key]) for key in ("level_downsamples", "spacing_refused", "offset_px")}
         return SlideMetadata(**{**values, **lists})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not readable metadata of a slide ({error}); delete it and rerun") from error

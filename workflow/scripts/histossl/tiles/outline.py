@@ -58,7 +58,7 @@ def outline_tissue(
     scale = metadata.width_px / picture.shape[1]
     px_mm2 = (scale * metadata.spacing_um / 1000) ** 2
     if own_tissue:
-        polygons = read_own_tissue(own_tissue, (metadata.width_px, metadata.height_px))
+        polygons = read_own_tissue(own_tissue, (metadata.width_px, metadata.height_px), metadata.offset_px)
         mask = rasterise(polygons, (picture.shape[1], picture.shape[0]), scale)
         facts: dict[str, Any] = {"source": str(own_tissue)}
         nothing = f"{own_tissue} holds no tissue"

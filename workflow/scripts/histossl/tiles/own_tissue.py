@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from histossl.errors import UserError
-from histossl.tiles.tissue_file import Polygon, polygons_of, trace_polygons
+from histossl.tiles.tissue_file import Polygon, polygons_of, shift, trace_polygons
 
 GEOJSON = (".geojson", ".json")
 MAX_ASPECT_DIFFERENCE = 0.02
@@ -16,7 +16,7 @@ MAX_ASPECT_DIFFERENCE = 0.02
 TISSUE = "tissue"
 
 
-def read_own_tissue(path: Path, slide_px: tuple[int, int]) -> list[Polygon]:
+def read_own_tissue(path: Path, slide_px: tuple[int, int], offset_px: tuple[int, int] = (0, 0)) -> list[Polygon]:
     """Read outlines in level-0 pixels, or a picture of the whole slide in which tissue is not black.
 
     Of a GeoJSON with annotations of several classes, those of the class Tissue are taken where there are any, else
@@ -25,13 +25,15 @@ def read_own_tissue(path: Path, slide_px: tuple[int, int]) -> list[Polygon]:
     Args:
         path: .geojson or .json (a FeatureCollection, a list of features, or one), else a picture of any size.
         slide_px: width and height of the slide at level 0.
+        offset_px: where the coordinates of a GeoJSON start, see `SlideMetadata.offset_px`.
 
     Raises:
         UserError: the file is missing, is neither, or does not fit the slide.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such tissue file; correct the slide sheet's column tissue or leave it blank")
-    polygons = _read_geojson(path) if path.suffix.lower() in GEOJSON else _read_mask(path, slide_px)
+        raise UserError(f"{path}: no such tissue file; correct the slide sheet's column tissue_path or leave it blank")
+    drawn = path.suffix.lower() in GEOJSON
+    polygons = shift(_read_geojson(path), offset_px) if drawn else _read_mask(path, slide_px)
     if polygons:
         points = np.concatenate([np.asarray(rings[0]) for rings in polygons])
         if (points.min(0) >= slide_px).any() or (points.max(0) <= 0).any():

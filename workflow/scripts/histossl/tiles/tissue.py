@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from histossl.tiles.fill import find_black, find_white, widen
-from histossl.tiles.glass import Glass, find_glass
+from histossl.tiles.glass import USUAL_GLASS, Glass, find_glass
 from histossl.tiles.ink import find_ink
 from histossl.tiles.levels import above
 from histossl.tiles.pieces import keep_pieces
@@ -98,7 +98,10 @@ def segment_tissue(rgb: np.ndarray, settings: TissueSettings) -> Tissue:
     black = find_black(channels)
     glass = find_glass(channels, cv2.bitwise_not(black))
     fill = widen(black | find_white(channels, glass))
-    ink = find_ink(channels, glass, settings.spacing_um) if settings.exclude_pen else np.zeros_like(fill)
+    # On a picture without colours, dark tissue would pass for black ink; without glass either, there is only ink.
+    coloured = any(cv2.norm(channels[0], other, cv2.NORM_INF) for other in channels[1:])
+    look = settings.exclude_pen and (coloured or glass.rgb == USUAL_GLASS)
+    ink = find_ink(channels, glass, settings.spacing_um) if look else np.zeros_like(fill)
     ink &= cv2.bitwise_not(fill)
     usable = cv2.bitwise_not(ink | fill)
     levels: _Contrast | _Saturation

@@ -1,7 +1,7 @@
 """`results/slides/{slide}/tissue.geojson`: outlines of tissue in level-0 pixels, as QuPath opens it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +60,29 @@ def rasterise(polygons: list[Polygon], size_px: tuple[int, int], scale: float) -
     return mask
 
 
-def write_tissue(path: Path, polygons: list[Polygon], facts: Mapping[str, Any]) -> None:
-    """Write a FeatureCollection with one annotation a piece of tissue; `facts` stand under the key `histossl`."""
+def shift(polygons: list[Polygon], by_px: Sequence[int]) -> list[Polygon]:
+    """Polygons moved by x and y level-0 pixels."""
+    if not any(by_px):
+        return polygons
+    return [[(np.asarray(ring) + by_px).tolist() for ring in rings] for rings in polygons]
+
+
+def write_tissue(
+    path: Path, polygons: list[Polygon], facts: Mapping[str, Any], offset_px: tuple[int, int] = (0, 0)
+) -> None:
+    """Write a FeatureCollection with one annotation a piece of tissue; `facts` stand under the key `histossl`.
+
+    `offset_px` is where QuPath's coordinates start (`SlideMetadata.offset_px`); `read_tissue` gives level-0 pixels
+    again.
+    """
+    facts = {**facts, "offset_px": list(offset_px)}
     features = [
         {
             "type": "Feature",
             "geometry": {"type": "Polygon", "coordinates": rings},
             "properties": {"objectType": "annotation", "classification": {"name": "Tissue", "color": [0, 160, 80]}},
         }
-        for rings in polygons
+        for rings in shift(polygons, [-offset_px[0], -offset_px[1]])
     ]
     content = {"type": "FeatureCollection", "histossl": dict(facts), "features": features}
     write_text_whole(path, json.dumps(content, ensure_ascii=False) + "\n")
@@ -85,7 +99,8 @@ def read_tissue(path: Path) -> tuple[list[Polygon], dict[str, Any]]:
         polygons = [rings for feature in content["features"] for rings in polygons_of(feature)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: no GeoJSON FeatureCollection of polygons ({error}); delete it and rerun") from error
-    return polygons, content.get("histossl", {})
+    facts = content.get("histossl", {})
+    return shift(polygons, facts.get("offset_px", (0, 0))), facts
 
 
 def polygons_of(feature: Mapping[str, Any]) -> list[Polygon]:
