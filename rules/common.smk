@@ -2,7 +2,7 @@
 import json
 import re
 
-from histossl.cohort.left_out import print_left_out
+from histossl.cohort.run_end import print_left_out
 from histossl.config import plan
 from histossl.config.check import DRAWN, check_config
 from histossl.config.fingerprint import fingerprint_script

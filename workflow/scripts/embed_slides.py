@@ -4,7 +4,6 @@ import argparse
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
@@ -33,7 +32,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, required=True)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(0)  # its threads would not live on in the processes that read slides
     backbone, card, weights_hash = load_encoder(arguments.encoder)
     embedder = Embedder(backbone, card, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     # An encoder that gives no numbers is not the fault of a slide, which would be left out for it.

@@ -10,15 +10,12 @@ import numpy as np
 
 from histossl.cli import run
 from histossl.errors import UserError
-from histossl.slides.guard import iterate_apart
+from histossl.slides.guard import iterate_apart, patches_limit_s
 from histossl.slides.patches import read_patches
 from histossl.slides.reader import Slide
 from histossl.tiles.coords_file import Coords, read_coords
 from histossl.tiles.sample import sample_coords
 from histossl.tiles.shards import write_shard
-
-START_S, PATCH_S = 60, 0.2
-"""Limits of processor time, for the slide and for each patch: many times what a sound slide takes."""
 
 
 def encode_patches(slide_file: Path, coords: np.ndarray, tiles: Coords, jpeg_quality: int) -> Iterator[bytes]:
@@ -42,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     tiles, settings = read_coords(arguments.coords), arguments.settings
     coords = sample_coords(tiles.coords, settings["max_patches_per_slide"], settings["seed"], tiles.slide)
     facts = tiles.slide, tiles.patch_px, tiles.spacing_um
-    limit_s = START_S + int(PATCH_S * len(coords))
+    limit_s = patches_limit_s(len(coords))
     quality = settings["jpeg_quality"]
     streams = iterate_apart(encode_patches, arguments.file, coords, tiles, quality, seconds=limit_s)
     reason = tiles.reason

@@ -4,19 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
-import cv2
-
 from histossl.cli import run
 from histossl.errors import UserError
-from histossl.slides.guard import run_apart
+from histossl.slides.guard import patches_limit_s, run_apart
 from histossl.slides.metadata import read_metadata
 from histossl.tiles.coords_file import Tiling, write_coords
 from histossl.tiles.placing import Placed, drop_patches, place_patches
 from histossl.tiles.quality import QualitySettings, judge_patches
 from histossl.tiles.tissue_file import read_tissue
-
-START_S, PATCH_S = 60, 0.2
-"""Limits of processor time, for the slide and for each patch: many times what a sound slide takes."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -37,11 +32,10 @@ def main(argv: list[str] | None = None) -> None:
     if tiling.quality is not None and len(placed.coords):
         if arguments.file is None:
             parser.error("--file is needed where the tiling judges quality")
-        cv2.setNumThreads(0)  # its threads would not live on in the process that reads the slide
         settings = QualitySettings(**tiling.quality)
         side = tiling.patch_px * tiling.spacing_um / metadata.spacing_um
         wanted = placed.coords, side, tiling.patch_px, tiling.spacing_um, settings, arguments.threads
-        limit_s = START_S + int(PATCH_S * len(placed.coords))
+        limit_s = patches_limit_s(len(placed.coords))
         try:
             verdicts = run_apart(judge_patches, arguments.file, *wanted, seconds=limit_s)
             placed = drop_patches(placed, verdicts, settings.reasons)

@@ -4,14 +4,8 @@ import os
 import numpy as np
 import pytest
 
-from histossl.cohort.left_out import (
-    SHOWN,
-    list_missing,
-    missing_in_cohort,
-    missing_in_features,
-    missing_in_shards,
-    print_left_out,
-)
+from histossl.cohort.left_out import list_missing, missing_in_features, missing_in_shards
+from histossl.cohort.run_end import SHOWN, missing_in_cohort, print_left_out
 from histossl.errors import UserError
 from histossl.tiles.shards import write_shard
 

@@ -17,14 +17,12 @@ from histossl.errors import UserError
 from histossl.features.embed import Embedder
 from histossl.features.prefetch import prefetch
 from histossl.files import whole_file
-from histossl.slides.guard import MEMORY_MB, iterate_apart
+from histossl.slides.guard import MEMORY_MB, iterate_apart, patches_limit_s
 from histossl.slides.patches import read_patches_into
 from histossl.slides.reader import Slide
 from histossl.tiles.coords_file import Coords
 
 CHUNK_ROWS = 256
-READ_START_S, READ_PATCH_S = 60, 0.2
-"""Limits of processor time to read a slide and each of its patches: many times what a sound slide takes."""
 
 
 def fingerprint_inputs(slide_file: Path, tiles: Coords, encoder: str, code: str) -> str:
@@ -55,7 +53,7 @@ def embed_slide(slide_file: Path, tiles: Coords, embedder: Embedder, batch: int,
         UserError: the slide is damaged, or the encoder gives values that are not finite.
     """
     if len(tiles.coords):
-        limit_s = READ_START_S + int(READ_PATCH_S * len(tiles.coords))
+        limit_s = patches_limit_s(len(tiles.coords))
         piece = max(1, batch // max(1, threads))
         # What the threads hold (see `prefetch`), one on its way, and room for each thread and its heap.
         piece_mb = piece * tiles.patch_px**2 * 3 / 2**20 + tiles.patch_level0**2 * 3 / 2**20

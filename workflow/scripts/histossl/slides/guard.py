@@ -26,6 +26,13 @@ MEMORY_MB = 1500
 """What a child may take beyond what its parent has, if nothing else is said."""
 FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS)
 """How a decoder crashes."""
+START_S, PATCH_S = 60, 0.2
+"""Limits of processor time to read a slide and each of its patches: many times what a sound slide takes."""
+
+
+def patches_limit_s(patches: int) -> int:
+    """Limit of processor time for so many patches of a slide."""
+    return START_S + int(PATCH_S * patches)
 
 
 def run_apart(function: Callable[..., Item], path: Path, *arguments: Any, seconds: int) -> Item:  # noqa: ANN401
