@@ -32,6 +32,7 @@ rule all:
     input:
         plan.tables(CONFIG),
         plan.cohort_pictures(CONFIG),
+        plan.view_pictures(CONFIG),
         "results/tables/left_out.csv",
 
 

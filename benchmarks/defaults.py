@@ -8,7 +8,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow" / "scripts"))
 
 from histossl.config.load import load_config
-from histossl.config.plan import tissue_settings
+from histossl.config.plan import pretrain_settings, tissue_settings
 from histossl.tiles.tissue import TissueSettings
 
 
@@ -22,3 +22,11 @@ def default_config() -> dict[str, Any]:
 def default_tissue() -> TissueSettings:
     """How tissue is segmented by default."""
     return TissueSettings(**tissue_settings(default_config()))
+
+
+def default_pretraining(method: str, model: str) -> dict[str, Any]:
+    """A method's settings as the schema has them, with `epochs: 100`."""
+    run = {"method": method, "tiling": "p256", "model": model, "epochs": 100}
+    tilings = {"p256": {"patch_px": 256, "spacing_um": 0.5}}
+    values = {"slides": {"sheet": ""}, "encoders": {"run": {"pretrain": run}}, "tilings": tilings}
+    return pretrain_settings(load_config(values, REPOSITORY / "config/schemas/config.schema.yaml"), "run")

@@ -79,6 +79,15 @@ def grow(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
+def pretrain_nodes(nodes, gpus):
+    """Resources of a job on `nodes` nodes with `gpus` GPUs on each: on several, one task of Slurm's on each."""
+    if nodes == 1:
+        return {"gpu": gpus}
+    # `gpu` would be the sum over the nodes, which Slurm shares out as it likes; `mpi` lets the rule call srun itself.
+    per_node = {"gres": f"gpu:{gpus}"} if gpus else {}
+    return {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun", **per_node}
+
+
 def any_of(names):
     """A wildcard constraint that lets through `names` alone."""
     return "|".join(re.escape(name) for name in sorted(names)) or r"(?!)"

@@ -25,15 +25,37 @@ rule pack_tiles:
         " --on-bad-slide={params.on_bad_slide} --output={output:q} > {log:q} 2>&1"
 
 
+# A file, because the list would be too long for a command line.
+rule choose_slides:
+    output:
+        "results/encoders/{encoder}/slides.txt",
+    log:
+        "results/logs/choose_slides/{encoder}.log",
+    wildcard_constraints:
+        encoder=any_of(plan.pretrained_encoders(CONFIG)),
+    priority: SOON
+    localrule: True
+    conda:
+        "../envs/slides.yaml"
+    params:
+        script=script("choose_slides"),
+        sheet=Path(CONFIG["slides"]["sheet"]),
+        tested=lambda wildcards: as_json(plan.tested_tasks(CONFIG, wildcards.encoder)),
+        # Not used by the command. It is what the command will find: the list is written anew when it changes, and not
+        # when the code or another column of the sheet does, which would train the encoder again.
+        shards=lambda wildcards: as_json(plan.shards(CONFIG, wildcards.encoder, SLIDES)),
+    shell:
+        "python {params.script:q} --sheet={params.sheet:q} --tested={params.tested:q} --output={output:q} > {log:q} 2>&1"
+
+
 rule pretrain:
     input:
-        lambda wildcards: expand(
-            "results/shards/{tiling}/{slide}.h5",
-            tiling=plan.pretrain_tiling(CONFIG, wildcards.encoder),
-            slide=list(SLIDES),
-        ),
+        shards=lambda wildcards: plan.shards(CONFIG, wildcards.encoder, SLIDES),
+        slides="results/encoders/{encoder}/slides.txt",
+        knn=lambda wildcards: plan.knn_sources(CONFIG, wildcards.encoder),
     output:
         encoder="results/encoders/{encoder}/encoder.pt",
+        card="results/encoders/{encoder}/encoder.json",
         curve="results/encoders/{encoder}/training.jsonl",
     log:
         "results/logs/pretrain/{encoder}.log",
@@ -46,30 +68,57 @@ rule pretrain:
         "../envs/torch.yaml"
     threads: COMPUTE["pretrain_threads"]
     resources:
-        gpu=COMPUTE["pretrain_gpus"],
+        **pretrain_nodes(COMPUTE["pretrain_nodes"], COMPUTE["pretrain_gpus"]),
         mem_mb=grow(16000),
         runtime=grow(1440),
     params:
         launch=script("launch"),
+        # Of the resources granted, not of the configuration: a limit on the command line lowers them.
+        gpus=lambda wildcards, resources: resources.get("gpu", COMPUTE["pretrain_gpus"]),
+        nodes=lambda wildcards, resources: resources.get("nodes", 1),
         script=script("pretrain"),
         code=code("pretrain"),
         settings=lambda wildcards: as_json(plan.pretrain_settings(CONFIG, wildcards.encoder)),
-        # The list of shards would be too long for a command line: the script makes it from the sheet.
-        sheet=Path(CONFIG["slides"]["sheet"]),
-        shards=lambda wildcards, input: Path(input[0]).parent,
+        # Not used by the command: Snakemake does not look at the pictures that a sheet or a folder names.
+        pictures=lambda wildcards: [hash_pictures(source) for source in plan.knn_sources(CONFIG, wildcards.encoder)],
+        shards=lambda wildcards, input: Path(input.shards[0]).parent,
         checkpoints="results/checkpoints/{encoder}",
     shell:
-        "python {params.launch:q} --gpus={resources.gpu} {params.script:q} --name={wildcards.encoder:q}"
-        " --settings={params.settings:q} --sheet={params.sheet:q} --shards={params.shards:q}"
-        " --output={output.encoder:q} --curve={output.curve:q} --checkpoints={params.checkpoints:q}"
-        " --workers={threads} --threads={threads} --code={params.code} 2>&1 | (trap '' TERM INT; exec tee {log:q})"
+        "python {params.launch:q} --gpus={params.gpus} --nodes={params.nodes} {params.script:q} --name={wildcards.encoder:q}"
+        " --settings={params.settings:q} --slides={input.slides:q} --shards={params.shards:q}"
+        " --knn-source {input.knn:q} --output={output.encoder:q} --curve={output.curve:q} --checkpoints={params.checkpoints:q}"
+        " --workers={threads} --threads={threads} --code={params.code} 2>&1 | (trap '' TERM INT USR1; exec tee {log:q})"
+
+
+rule draw_views:
+    input:
+        shards=lambda wildcards: plan.shards(CONFIG, wildcards.encoder, SLIDES),
+        slides="results/encoders/{encoder}/slides.txt",
+    output:
+        "results/figures/views/{encoder}.jpg",
+    log:
+        "results/logs/draw_views/{encoder}.log",
+    wildcard_constraints:
+        encoder=any_of(plan.pretrained_encoders(CONFIG)),
+    localrule: True
+    conda:
+        "../envs/torch.yaml"
+    params:
+        script=script("draw_views"),
+        code=code("draw_views"),
+        settings=lambda wildcards: as_json(plan.view_settings(CONFIG, wildcards.encoder)),
+        shards=lambda wildcards, input: Path(input.shards[0]).parent,
+    shell:
+        "python {params.script:q} --settings={params.settings:q} --slides={input.slides:q} --shards={params.shards:q}"
+        " --output={output:q} > {log:q} 2>&1"
 
 
 rule export_encoder:
     input:
         lambda wildcards: plan.weight_files(CONFIG, wildcards.encoder),
     output:
-        "results/encoders/{encoder}/encoder.pt",
+        encoder="results/encoders/{encoder}/encoder.pt",
+        card="results/encoders/{encoder}/encoder.json",
     log:
         "results/logs/export_encoder/{encoder}.log",
     benchmark:
@@ -86,4 +135,4 @@ rule export_encoder:
         code=code("export_encoder"),
         settings=lambda wildcards: as_json(plan.export_settings(CONFIG, wildcards.encoder)),
     shell:
-        "python {params.script:q} --settings={params.settings:q} --output={output:q} > {log:q} 2>&1"
+        "python {params.script:q} --settings={params.settings:q} --output={output.encoder:q} > {log:q} 2>&1"

@@ -1,7 +1,30 @@
-# Tables as CSV, Markdown and LaTeX, from stored predictions alone.
+# Tables as CSV, Markdown and LaTeX: how training went, and what stored predictions say.
+rule summarise_pretraining:
+    input:
+        curves=[f"results/encoders/{encoder}/training.jsonl" for encoder in plan.pretrained_encoders(CONFIG)],
+        cards=[f"results/encoders/{encoder}/encoder.json" for encoder in plan.pretrained_encoders(CONFIG)],
+    output:
+        csv="results/tables/pretraining.csv",
+        markdown="results/tables/pretraining.md",
+        latex="results/tables/pretraining.tex",
+    log:
+        "results/logs/summarise_pretraining.log",
+    localrule: True
+    conda:
+        "../envs/evaluation.yaml"
+    params:
+        script=script("summarise_pretraining"),
+        code=code("summarise_pretraining"),
+        encoders=plan.pretrained_encoders(CONFIG),
+    shell:
+        "python {params.script:q} --encoders {params.encoders:q} --cards {input.cards:q} --curves {input.curves:q}"
+        " --csv={output.csv:q} --markdown={output.markdown:q} --latex={output.latex:q} > {log:q} 2>&1"
+
+
 rule make_tables:
     input:
-        lambda wildcards: plan.predictions(CONFIG)[wildcards.kind],
+        predictions=lambda wildcards: plan.predictions(CONFIG)[wildcards.kind],
+        cards=lambda wildcards: plan.cards(CONFIG, wildcards.kind),
     output:
         csv="results/tables/{kind}.csv",
         markdown="results/tables/{kind}.md",
@@ -17,8 +40,12 @@ rule make_tables:
         script=script("make_tables"),
         code=code("make_tables"),
         controls=as_json(plan.controls(CONFIG)),
+        sheet=Path(CONFIG["slides"]["sheet"]),
+        # Not used by the command: the sheet itself is not tracked, because most of its columns matter elsewhere.
+        patients=as_json(sorted([row.slide, row.patient] for row in SLIDES.values())),
         settings=as_json(CONFIG["tables"]),
     shell:
-        "python {params.script:q} --kind={wildcards.kind} --predictions {input:q} --controls={params.controls:q}"
+        "python {params.script:q} --kind={wildcards.kind} --predictions {input.predictions:q} --cards {input.cards:q}"
+        " --sheet={params.sheet:q} --controls={params.controls:q}"
         " --settings={params.settings:q} --csv={output.csv:q} --markdown={output.markdown:q}"
         " --latex={output.latex:q} > {log:q} 2>&1"

@@ -57,6 +57,22 @@ def test_every_encoder_has_its_row_in_every_table(finished):
         assert (tables / f"{kind}.md").stat().st_size and (tables / f"{kind}.tex").stat().st_size
 
 
+def test_every_training_run_has_its_verdict(finished):
+    rows = {row["encoder"]: row for row in read_table(finished.folder / "results/tables/pretraining.csv")}
+    assert list(rows) == ["dino", "simclr"]
+    assert {row["steps"] for row in rows.values()} == {"4"}
+    assert all(row["verdict"] and float(row["rankme"]) >= 1 for row in rows.values())
+    assert list((finished.folder / "results/encoders/dino/tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_every_row_says_whose_slides_its_encoder_had_seen(finished):
+    for row in read_table(finished.folder / "results/tables/slide.csv"):
+        assert row["patients_seen"] == ("0" if row["encoder"] == "dino_untrained" else row["patients"])
+    card = json.loads((finished.folder / "results/encoders/simclr/encoder.json").read_text(encoding="utf-8"))
+    assert card["slides"] == sorted(set(SLIDES.values()) - {"P14-2"})  # it has no tissue
+    assert {row["groups_seen"] for row in read_table(finished.folder / "results/tables/classification.csv")} == {"0"}
+
+
 def test_a_slide_without_tissue_is_a_result(finished):
     rows = {row["slide"]: row for row in read_table(finished.folder / "results/tables/cohort.csv")}
     assert list(rows) == list(SLIDES.values())
@@ -112,8 +128,16 @@ def test_what_only_changes_speed_reruns_nothing(finished, key, value):
     assert planned(finished, edited(f"compute.{key}", value)) == set()
 
 
-AFTER_ENCODER = {"embed_slides", "embed_patches", "train_mil", "probe_patches", "make_tables", "list_left_out"}
-AFTER_TILES = AFTER_ENCODER | {"pack_tiles", "pretrain", "summarise_cohort", "draw_cohort"}
+AFTER_ENCODER = {
+    "summarise_pretraining",
+    "embed_slides",
+    "embed_patches",
+    "train_mil",
+    "probe_patches",
+    "make_tables",
+    "list_left_out",
+}
+AFTER_TILES = AFTER_ENCODER | {"pack_tiles", "draw_views", "pretrain", "summarise_cohort", "draw_cohort"}
 RERUNS = {
     "encoders.dino.pretrain.mean": (
         [0.4, 0.4, 0.4],
@@ -124,7 +148,9 @@ RERUNS = {
     "slide_tasks.subtype.models.abmil.epochs": (3, {"train_mil", "make_tables"}),
     "slide_tasks.subtype.folds": (3, {"split_patients", "train_mil", "make_tables"}),
     "encoders.simclr.pretrain.steps": (5, {"pretrain"} | AFTER_ENCODER),
-    "shards.max_patches_per_slide": (21, {"pack_tiles", "pretrain"} | AFTER_ENCODER),
+    "encoders.simclr.pretrain.health.every_steps": (2, {"pretrain"} | AFTER_ENCODER),
+    "shards.max_patches_per_slide": (21, {"pack_tiles", "draw_views", "pretrain"} | AFTER_ENCODER),
+    "encoders.dino.pretrain.augmentation.hue": (0.05, {"draw_views", "pretrain"} | AFTER_ENCODER),
     "tilings.p64.min_tissue": (0.6, {"tile_slide"} | AFTER_TILES),
     "tissue.min_area_mm2": (0.03, {"segment_tissue", "tile_slide"} | AFTER_TILES),
     "slides.assumed_spacing_um": (0.4, {"segment_tissue", "tile_slide"} | AFTER_TILES),
@@ -167,6 +193,14 @@ def test_a_patient_renamed_is_seen_in_the_cohort_table_and_the_order_of_the_shee
     }
     finished.write_sheet("slides.csv", rows)
     assert planned(finished) == set()
+
+
+def test_leaving_out_test_patients_trains_that_encoder_again(finished):
+    rows = slide_rows()
+    config = edited("encoders.simclr.pretrain.exclude_patients_of", ["subtype"])
+    finished.write_sheet("slides.csv", [{**row, "subtype": ""} if row["slide"] == "P06-1" else row for row in rows])
+    assert planned(finished, config) == {"choose_slides", "draw_views", "pretrain", "split_patients"} | AFTER_ENCODER
+    finished.write_sheet("slides.csv", rows)
 
 
 def test_an_error_in_the_config_loses_nothing(finished):

@@ -1,4 +1,4 @@
-"""Write the encoder file of a network that is not trained here: untrained, or with weights published through timm."""
+"""Write the encoder file of a network that is not trained here: untrained, or with weights of timm or of a file."""
 
 import argparse
 import json
@@ -15,10 +15,16 @@ def main(argv: list[str] | None = None) -> None:
     """Read the arguments, build the network, write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=json.loads, required=True, help="see `encoders` in the config schema, JSON")
-    parser.add_argument("--output", type=Path, required=True, help="encoder.pt")
+    parser.add_argument("--output", type=Path, required=True, help="encoder.pt; its card goes beside it")
     arguments = parser.parse_args(argv)
     settings = arguments.settings
-    backbone = build_backbone(settings["model"], settings["model_args"], settings["seed"], settings["weights"])
+    backbone = build_backbone(
+        settings["model"],
+        settings["model_args"],
+        settings["seed"],
+        settings["weights"],
+        last_block=settings["last_block"],
+    )
     # Networks come with their own preprocessing; what the config states goes before it.
     own = timm.data.resolve_model_data_config(backbone)
     mean, std = settings["mean"] or own["mean"], settings["std"] or own["std"]
@@ -34,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
         method="timm" if settings["weights"] else "untrained",
         training={},
         data_hash="",
+        last_block=settings["last_block"],
     )
     save_encoder(arguments.output, card, backbone)
 

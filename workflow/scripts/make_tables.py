@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 
 from histossl.cli import run
+from histossl.config.sheets import read_slide_sheet
 from histossl.evaluation.comparison import KINDS, Resampling, judge
 from histossl.evaluation.render import latex, markdown
+from histossl.evaluation.seen_patients import read_seen_patients
 from histossl.evaluation.tables import TITLES, csv_text, notes, sections
 from histossl.files import write_text_whole
 
@@ -16,6 +18,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="prediction files of this kind")
+    parser.add_argument("--cards", type=Path, nargs="+", required=True, help="encoder.json of each encoder")
+    parser.add_argument("--sheet", type=Path, required=True, help="slide sheet, for the patient of each slide")
     parser.add_argument("--controls", type=json.loads, default={}, help="JSON: control of each encoder that has one")
     parser.add_argument("--settings", type=json.loads, required=True, help="JSON: resamples, seed, level")
     parser.add_argument("--csv", type=Path, required=True)
@@ -24,7 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     resampling = Resampling(**arguments.settings)
-    judged = judge(arguments.predictions, arguments.kind, arguments.controls, resampling)
+    patients = {row.slide: row.patient for row in read_slide_sheet(arguments.sheet).values()}
+    seen = read_seen_patients(arguments.cards, patients)
+    judged = judge(arguments.predictions, arguments.kind, arguments.controls, resampling, seen)
     tables, remarks = sections(arguments.kind, judged), notes(arguments.kind, judged, resampling)
     write_text_whole(arguments.csv, csv_text(arguments.kind, judged))
     write_text_whole(arguments.markdown, markdown(TITLES[arguments.kind], tables, remarks))

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from histossl.cli import run
-from histossl.config.sheets import read_slide_sheet
 from histossl.ssl.loop import pretrain
 from histossl.ssl.methods import METHODS
 from histossl.ssl.settings import read_settings
@@ -20,22 +19,25 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="the encoder's name, for messages")
     parser.add_argument("--settings", required=True, type=json.loads, help="JSON; see histossl.ssl.settings")
-    parser.add_argument("--sheet", required=True, type=Path, help="slide sheet: whose shards to train on")
+    parser.add_argument("--slides", required=True, type=Path, help="ids of the slides to train on, one a line")
     parser.add_argument("--shards", required=True, type=Path, help="folder with a shard for each slide")
+    parser.add_argument("--knn-source", nargs="*", type=Path, default=[], help="patch data set of health.knn")
     parser.add_argument("--output", required=True, type=Path, help="encoder.pt")
     parser.add_argument("--curve", required=True, type=Path, help="figures by step, JSON lines")
     parser.add_argument("--checkpoints", required=True, type=Path, help="folder, used while the training lasts")
     parser.add_argument("--checkpoint-every-s", type=float, default=600.0, help="seconds between checkpoints")
     parser.add_argument("--workers", type=int, default=2, help="processes that prepare batches, in all")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads, in all")
+    parser.add_argument("--compile", action="store_true", help="let torch.compile work on the networks first")
     parser.add_argument("--code", default="", help="its fingerprint; checkpoints of other code are not resumed")
     arguments = parser.parse_args(argv)
 
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by torchrun
     torch.set_num_threads(max(1, arguments.threads // processes))
     settings = read_settings(arguments.settings, METHODS)
-    # In the order of their names, not of the sheet: the order of its lines must not change the result.
-    paths = [arguments.shards / f"{slide}.h5" for slide in sorted(read_slide_sheet(arguments.sheet))]
+    # An id may hold what `splitlines` takes for the end of a line.
+    slides = arguments.slides.read_text(encoding="utf-8").split("\n")
+    paths = [arguments.shards / f"{slide}.h5" for slide in slides if slide]
     with ShardSet(paths) as shards:
         pretrain(
             arguments.name,
@@ -47,6 +49,8 @@ def main(argv: list[str] | None = None) -> None:
             -(-arguments.workers // processes),
             arguments.checkpoint_every_s,
             arguments.code,
+            arguments.compile,
+            next(iter(arguments.knn_source), None),
         )
 
 

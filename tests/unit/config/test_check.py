@@ -73,6 +73,43 @@ def test_what_refers_to_nothing_or_cannot_be_is_named(config, slides, place, val
         check(changed, slides)
 
 
+PRETRAIN = {"method": "dino", "tiling": "p64", "model": "test_vit", "steps": 4}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        (["subtyp"], r"exclude_patients_of names 'subtyp', .* did you mean 'subtype'"),
+        (["subtype"], r"dino\.pretrain\.exclude_patients_of: no slide is left .* subtype tests on all 8 patients"),
+        (["tissue"], r"exclude_patients_of: .*patches: the groups that 'tissue' tests on \(none\) are no patients"),
+    ],
+)
+def test_an_exclusion_that_cannot_be_is_named(config, slides, tmp_path, tasks, said):
+    (tmp_path / "patches/tumour").mkdir()
+    (tmp_path / "patches/tumour/1.png").touch()
+    config["encoders"]["dino"] = {"pretrain": {**PRETRAIN, "exclude_patients_of": tasks}}
+    config["patch_tasks"] = {"tissue": {"train": "crc", "test": "crc", "probe": {"probe": "knn"}}}
+    config["patch_tasks"]["tissue"]["encoders"] = config["slide_tasks"]["subtype"]["encoders"] = ["random"]
+    with pytest.raises(UserError, match=said):
+        check(config, slides)
+
+
+def test_patients_outside_the_task_may_be_trained_on(config, slides):
+    slides["s8"] = SlideRow("s8", "p8", slides["s0"].path, None, "", {**slides["s0"].columns, "subtype": ""})
+    config["encoders"]["dino"] = {"pretrain": {**PRETRAIN, "exclude_patients_of": ["subtype"]}}
+    check(config, slides)
+
+
+def test_drawn_patches_exclude_nobody(config, slides):
+    loaded = load_config(config, SCHEMA)
+    loaded["phantom"] = {"specification": "phantom.csv"}
+    loaded["encoders"]["dino"] = {"pretrain": {**PRETRAIN, "epochs": None, "exclude_patients_of": ["tissue"]}}
+    loaded["patch_datasets"]["drawn"] = {"source": "results/phantom/patches.csv", "spacing_um": 1.0}
+    loaded["patch_tasks"] = {"tissue": {"train": "drawn", "test": "drawn", "encoders": [], "probe": {"probe": "knn"}}}
+    with pytest.raises(UserError, match="names 'tissue', whose patches the workflow draws"):
+        check_config(loaded, slides)
+
+
 def test_a_missing_slide_is_named(config, slides):
     Path(slides["s3"].path).unlink()
     with pytest.raises(UserError, match=r"slides\.csv: slide 's3' has the path .*s3\.svs'"):
@@ -95,3 +132,43 @@ def test_only_slides_that_the_workflow_draws_may_be_missing(config, slides):
     slides["s4"] = SlideRow("s4", "p4", "elsewhere/s4.svs", None, "", row.columns)
     with pytest.raises(UserError, match="slide 's4'"):
         check_config(loaded, slides)
+
+
+@pytest.mark.parametrize(
+    ("knn", "said"),
+    [
+        ("tissue:train", None),
+        ("tissue", None),
+        ("tisue:train", "health.knn names 'tisue', which the config does not define; did you mean 'tissue'"),
+        ("tissue:trian", "health.knn is 'tissue:trian': .*has no split 'trian'; did you mean 'train'"),
+        ("targets", "health.knn is 'targets': .*has 0 labelled patches"),
+        ("coarse", "health.knn has patches of 2 µm/px, but the encoder 'mine' is made for 1"),
+        ("later:train", None),  # drawn by the workflow: it is looked at when it is there
+    ],
+)
+def test_the_patches_that_a_run_is_examined_on_are_looked_at(config, slides, tmp_path, knn, said):
+    (tmp_path / "tissue.csv").write_text("path,label,split\n1.png,a,train\n2.png,b,train\n")
+    (tmp_path / "targets.csv").write_text("path,target\n1.png,0.5\n")
+    config["patch_datasets"] |= {
+        "tissue": {"source": str(tmp_path / "tissue.csv"), "spacing_um": 1.0},
+        "targets": {"source": str(tmp_path / "targets.csv"), "spacing_um": 1.0},
+        "coarse": {"source": str(tmp_path / "tissue.csv"), "spacing_um": 2.0},
+        "later": {"source": "results/phantom/patches/patches.csv", "spacing_um": 1.0},
+    }
+    config["phantom"] = {
+        "specification": "phantom.csv",
+        "slides": {"seed": 1, "width_px": 512, "height_px": 512, "spacing_um": 0.5},
+        "patches": {
+            **{"seed": 1, "patch_px": 64, "spacing_um": 1.0, "per_class": 1, "test_per_class": 1, "cellularity": 2},
+            "test_share": 0.5,
+        },
+    }
+    config["encoders"]["mine"] = {
+        "pretrain": {"method": "dino", "tiling": "p64", "model": "test_vit", "steps": 5, "health": {"knn": knn}}
+    }
+    config["slide_tasks"]["subtype"]["encoders"] = ["published"]
+    if said is None:
+        check(config, slides)
+    else:
+        with pytest.raises(UserError, match=f"encoders.mine.pretrain.{said}"):
+            check(config, slides)

@@ -1,5 +1,7 @@
+import json
 import pickle
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -102,4 +104,44 @@ def test_saving_again_replaces_the_file_and_leaves_the_network_in_place(saved, b
     devices = {value.device for value in backbone.state_dict().values()}
     save_encoder(saved, CARD, backbone)
     assert {value.device for value in backbone.state_dict().values()} == devices
-    assert [path.name for path in saved.parent.iterdir()] == ["encoder.pt"]
+    assert sorted(path.name for path in saved.parent.iterdir()) == ["encoder.json", "encoder.pt"]
+
+
+def test_the_card_lies_beside_it_as_json(tmp_path, backbone):
+    card = replace(CARD, slides=("b ü", "a"), patch_px=32)
+    save_encoder(tmp_path / "encoder.pt", card, backbone)
+    values = json.loads((tmp_path / "encoder.json").read_text(encoding="utf-8"))
+    assert (values["slides"], values["patch_px"], values["training"]) == (["b ü", "a"], 32, CARD.training)
+    assert load_encoder(tmp_path / "encoder.pt")[1] == card
+
+
+def test_the_curve_is_in_the_file_as_columns(tmp_path, backbone):
+    rows = [
+        {"step": 10, "loss": 2.5},
+        {"step": 20, "loss": 1.25, "rankme": 7, "verdict": "sound", "collapsed": False},
+    ]
+    save_encoder(tmp_path / "encoder.pt", CARD, backbone, rows)
+    curve = torch.load(tmp_path / "encoder.pt", weights_only=True)["curve"]
+    assert list(curve) == ["step", "loss", "rankme"]
+    assert (curve["step"].tolist(), curve["loss"].tolist(), curve["rankme"][1].item()) == ([10, 20], [2.5, 1.25], 7)
+    assert curve["rankme"][0].isnan()
+    assert load_encoder(tmp_path / "encoder.pt")[1] == CARD
+
+
+def test_a_cut_resnet_is_built_again_as_it_was(tmp_path):
+    backbone = build_backbone("resnet18", {}, 3, last_block="layer2").eval()
+    save_encoder(tmp_path / "encoder.pt", replace(CARD, model="resnet18", last_block="layer2"), backbone)
+    loaded, card, _ = load_encoder(tmp_path / "encoder.pt")
+    images = torch.rand(1, 3, 32, 32)
+    assert card.last_block == "layer2"
+    assert torch.equal(loaded(images), backbone(images))
+    assert loaded(images).shape == (1, 128)
+
+
+def test_files_from_before_these_fields_are_still_read(saved):
+    content = torch.load(saved, weights_only=True)
+    for field in ("patch_px", "slides", "last_block"):
+        content["card"].pop(field)
+    content.pop("curve")
+    torch.save(content, saved)
+    assert load_encoder(saved)[1] == CARD

@@ -170,11 +170,19 @@ def test_a_class_that_the_test_set_lacks_is_left_out_of_the_means(tmp_path):
     assert np.isnan(method.figures["auc[z]"].value)
 
 
-def tabulated(files, folder, kind="slide", controls=None):
+def tabulated(files, folder, kind="slide", controls=None, slides_seen=None):
     outputs = [folder / f"table.{suffix}" for suffix in ("csv", "md", "tex")]
+    sheet = folder / "slides.csv"
+    sheet.write_text("slide,patient,path\n" + "".join(f"s{i},p{i},x\n" for i in range(60)) + "g0,g0,x\n")
+    cards = []
+    for encoder, slides in (slides_seen or {"dino": []}).items():
+        cards.append(folder / encoder / "encoder.json")
+        cards[-1].parent.mkdir(exist_ok=True)
+        cards[-1].write_text(json.dumps({"method": "timm" if slides is None else "dino", "slides": slides or []}))
     make_tables.main(
         [
             *("--kind", kind, "--predictions", *map(str, files), "--controls", json.dumps(controls or {})),
+            *("--cards", *map(str, cards), "--sheet", str(sheet)),
             *("--settings", '{"resamples":100,"seed":1,"level":0.9}'),
             *("--csv", str(outputs[0]), "--markdown", str(outputs[1]), "--latex", str(outputs[2])),
         ]
@@ -193,6 +201,26 @@ def test_tables_are_the_same_bytes_twice_and_fit_a_terminal(slides, tmp_path):
     lines = [line for line in once[1].splitlines() if line.startswith("|")]
     assert max(map(len, lines)) <= 120
     assert "90% interval, percentiles of 100 resamples of the patients" in once[1]
+
+
+def test_each_row_says_how_many_of_the_tested_its_encoder_had_seen(slides, tmp_path):
+    seen = {"dino": ["s3", "s4"], "dino_untrained": None}
+    as_csv, as_markdown, as_latex = tabulated(slides, tmp_path, slides_seen=seen)
+    assert [(row["encoder"], row["patients_seen"]) for row in csv.DictReader(as_csv.splitlines())] == [
+        ("dino", "2"),
+        ("dino_untrained", ""),
+    ]
+    rows = [cells_of(line) for line in as_markdown.splitlines() if line.startswith("|")][:4]
+    assert [rows[i][rows[0].index("seen")] for i in (2, 3)] == ["2/60", "unknown"]
+    assert "2/60" in as_latex
+    assert "seen: of the patients tested, how many are patients on whose slides the encoder was trained" in as_markdown
+
+
+def test_groups_of_patches_are_compared_with_patients_by_name(tmp_path):
+    files = [write_regression(tmp_path / "1.csv", "good", 0.1), write_regression(tmp_path / "2.csv", "bad", 0.5)]
+    as_csv, as_markdown, _ = tabulated(files, tmp_path, "regression", slides_seen={"good": ["g0", "s3"], "bad": []})
+    assert [row["groups_seen"] for row in csv.DictReader(as_csv.splitlines())] == ["1", "0"]
+    assert "1/20" in as_markdown and "0/20" in as_markdown
 
 
 def test_awkward_labels_come_out_whole_in_every_format(slides, tmp_path):

@@ -3,7 +3,12 @@ import math
 import pytest
 
 from histossl.errors import UserError
-from histossl.features.patch_datasets import LabelledPatch, fingerprint_pictures, read_patch_dataset
+from histossl.features.patch_datasets import (
+    LabelledPatch,
+    fingerprint_pictures,
+    pick_labelled,
+    read_patch_dataset,
+)
 
 
 def sheet(tmp_path, content):
@@ -89,3 +94,33 @@ def test_a_picture_that_is_not_there_is_named(tmp_path):
     (tmp_path / "patches.csv").write_text("path,label\ngone.png,a\n")
     with pytest.raises(UserError, match=r"gone\.png"):
         fingerprint_pictures(tmp_path / "patches.csv")
+
+
+LABELLED = "path,label,split\n1,a,train\n2,b,train\n3,,train\n4,a,test\n5,c,\n"
+
+
+def test_labelled_patches_are_picked_from_a_split_or_all(tmp_path):
+    source = sheet(tmp_path, LABELLED)
+    patches = read_patch_dataset(source)
+    assert [patch.name for patch in pick_labelled(patches, source)] == ["1", "2", "4", "5"]
+    assert [patch.name for patch in pick_labelled(patches, source, "train")] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ("trian", "has no split 'trian'; did you mean 'train'"),
+        ("zzz", "has no split 'zzz'; there are train, test"),
+        ("test", r"its split 'test' has 1 labelled patches of 1 class\(es\), where two classes are needed"),
+    ],
+)
+def test_a_split_that_is_not_there_or_has_no_two_classes_is_named(tmp_path, split, said):
+    source = sheet(tmp_path, LABELLED)
+    with pytest.raises(UserError, match=f"patches.csv: {said}"):
+        pick_labelled(read_patch_dataset(source), source, split)
+
+
+def test_a_data_set_without_labels_is_named(tmp_path):
+    source = sheet(tmp_path, "path,target\n1,0.5\n2,0.7\n")
+    with pytest.raises(UserError, match="has 0 labelled patches"):
+        pick_labelled(read_patch_dataset(source), source)

@@ -17,6 +17,7 @@ SETTINGS = {
     "std": [0.2, 0.2, 0.2],
     "input_px": 32,
     "spacing_um": 1.0,
+    "last_block": None,
 }
 
 
@@ -54,6 +55,14 @@ def test_weights_of_a_file_are_taken_over(tmp_path, export):
     _, card, weights_hash = export(model_args={}, input_px=None, weights=str(tmp_path / "weights.pt"))
     assert weights_hash == hash_weights(source.state_dict())
     assert card.method == "timm"
+
+
+def test_a_cut_resnet_is_exported_as_it_is_cut(tmp_path, export):
+    source = build_backbone("resnet18", {}, 9)
+    torch.save({"state_dict": {f"backbone.{k}": v for k, v in source.state_dict().items()}}, tmp_path / "w.ckpt")
+    backbone, card, _ = export(model="resnet18", model_args={}, weights=str(tmp_path / "w.ckpt"), last_block="layer2")
+    assert (card.last_block, card.feature_dim) == ("layer2", 128)
+    assert torch.equal(backbone.layer2[1].conv2.weight, source.layer2[1].conv2.weight)
 
 
 @pytest.mark.parametrize("changed", [{"model": "tset_vit"}, {"input_px": 100}, {"weights": "/nowhere/w.pt"}])

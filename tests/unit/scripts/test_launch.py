@@ -7,6 +7,7 @@ import pytest
 
 import launch
 from histossl.devices import lease
+from histossl.errors import UserError
 
 LAUNCH = Path(launch.__file__)
 SHOW = "import os, sys; print(os.environ.get('CUDA_VISIBLE_DEVICES'), sys.argv[1:], flush=True); sys.stdin.read()"
@@ -79,15 +80,62 @@ def executed(monkeypatch, tmp_path):
     return calls
 
 
-def test_several_devices_start_a_process_each(executed, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
-    launch.main(["--gpus=2", "train.py", "--x=1"])
-    ((command, environment),) = executed
+@pytest.fixture
+def started(monkeypatch):
+    """What torchrun would start, without starting it."""
+    from histossl.devices import torchrun
+
+    calls = []
+    monkeypatch.setattr(torchrun, "start_processes", lambda *call: calls.append((*call, dict(os.environ))))
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    return calls
+
+
+def test_several_devices_start_a_process_each(executed, started, monkeypatch):
+    monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "4,5,6")
+    with pytest.raises(SystemExit):
+        launch.main(["--gpus=2", "train.py", "--x=1"])
+    ((command, processes, nodes, _, environment),) = started
+    assert (command, processes, nodes) == (["train.py", "--x=1"], 2, 1)
     assert environment["CUDA_VISIBLE_DEVICES"] == "4,5"
-    assert command[0] == sys.executable
-    assert command[1:3] == ["-m", "torch.distributed.run"]
-    assert command[command.index("--nproc-per-node") + 1] == "2"
-    assert command[-2:] == ["train.py", "--x=1"]
+    assert not executed
+
+
+def test_on_several_nodes_srun_starts_one_on_each(monkeypatch):
+    called = []
+    monkeypatch.setattr(os, "execvp", lambda program, command: called.append(command) or sys.exit())
+    monkeypatch.setattr(launch.shutil, "which", lambda _: "/usr/bin/srun")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.delenv("SLURM_JOB_NUM_NODES", raising=False)
+    with pytest.raises(SystemExit):
+        launch.main(["--gpus=4", "--nodes=3", "train.py", "--x=1"])
+    (command,) = called
+    assert {"--nodes=3", "--ntasks=3", "--ntasks-per-node=1"} <= set(command)
+    (meet,) = [argument for argument in command if argument.startswith("--meet=")]
+    assert command[-4:] == ["--gpus=4", "--nodes=3", "train.py", "--x=1"]
+    assert int(meet.rsplit(":", 1)[1]) > 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [({}, "within a Slurm job alone"), ({"SLURM_JOB_ID": "17", "SLURM_JOB_NUM_NODES": "1"}, "has 1 node")],
+)
+def test_nodes_that_are_not_there_are_one_sentence(monkeypatch, environment, sentence):
+    monkeypatch.setattr(launch.shutil, "which", lambda _: "/usr/bin/srun")
+    with pytest.raises(UserError, match=sentence):
+        launch.srun_command(2, environment)
+
+
+def test_each_of_several_nodes_must_have_a_gpu_where_they_are_asked_for(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(UserError, match="no GPU is visible on"):
+        launch.main(["--gpus=1", "--nodes=2", "--meet=a:1", "train.py"])
+
+
+def test_one_process_on_each_of_two_nodes_is_torchruns_too(started, monkeypatch):
+    with pytest.raises(SystemExit):
+        launch.main(["--gpus=0", "--nodes=2", "--meet=a:1", "train.py"])
+    assert started[0][:4] == (["train.py"], 1, 2, "a:1")
 
 
 def test_every_slurm_job_leases_from_its_own_devices(executed, monkeypatch):

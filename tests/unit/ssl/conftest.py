@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from histossl.ssl.settings import AugmentationSettings, ViewSettings
 from histossl.tiles.shards import ShardSet, write_shard
 from tests.unit.small_networks import one_thread  # noqa: F401
 
@@ -22,6 +23,17 @@ AUGMENTATION = {
     "grayscale_probability": 0.2,
     "blur_sigma": [0.1, 2.0],
 }
+PLAIN_AUGMENTATION = AugmentationSettings(
+    **{
+        **AUGMENTATION,
+        "views": (ViewSettings(1, 24, (1.0, 1.0), blur_probability=0.0, solarise_probability=0.0),),
+        "aspect": (1.0, 1.0),
+        "jitter_probability": 0.0,
+        "stain_probability": 0.0,
+        "grayscale_probability": 0.0,
+    }
+)
+"""The whole patch in one of the eight orientations; nothing else is done."""
 COMMON = {
     "training_args": {},
     "input_px": 16,
@@ -29,6 +41,7 @@ COMMON = {
     "std": [0.2, 0.2, 0.2],
     "seed": 3,
     "batch": 8,
+    "accumulate": 1,
     "epochs": None,
     "steps": 6,
     "sampling": "uniform",
@@ -40,6 +53,8 @@ COMMON = {
     "final_weight_decay": 0.1,
     "gradient_clip": 3.0,
     "precision": "fp32",
+    # Noise and so small a head: DINO does collapse on it, which is no matter to most tests.
+    "health": {"every_steps": 4, "patches": 16, "on_collapse": "continue", "knn": None, "knn_patches": 100},
 }
 VIT_ARGS = {"img_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
 
@@ -84,6 +99,32 @@ def simclr_values() -> dict:
         "model_args": {"channels": [8, 8, 8, 8], "stem_width": 8},
         "augmentation": deepcopy(AUGMENTATION),
         "simclr": {"temperature": 0.1, "hidden_dim": 16, "output_dim": 8, "head_layers": 2},
+    }
+
+
+@pytest.fixture
+def ibot_values(dino_values) -> dict:
+    """Settings of a tiny iBOT run, with a local crop and drop path."""
+    return {
+        **dino_values,
+        "method": "ibot",
+        "ibot": {
+            **dino_values["dino"],
+            "separate_head": True,
+            "mask_ratio": [0.1, 0.5],
+            "patch_loss_weight": 1.0,
+            "koleo_weight": 0.1,
+        },
+    }
+
+
+@pytest.fixture
+def byol_values(simclr_values) -> dict:
+    """Settings of a tiny BYOL run with a network that has batch norm."""
+    return {
+        **simclr_values,
+        "method": "byol",
+        "byol": {"hidden_dim": 16, "output_dim": 8, "target_momentum": 0.9},
     }
 
 

@@ -1,11 +1,14 @@
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
 
-from histossl.errors import UserError
+from histossl.errors import JobError, UserError
 from histossl.ssl.batches import PatchViews, StepSampler, load_batches
 from histossl.ssl.methods import METHODS
 from histossl.ssl.settings import read_settings
+from histossl.ssl.views import draw_views
 from histossl.tiles.shards import ShardSet
 
 SLIDES = np.repeat([0, 1, 2], [50, 5, 10])
@@ -68,7 +71,22 @@ def test_batches_are_the_same_with_and_without_workers(shards, dino_values):
     assert not torch.equal(here[0].crops[0][0], here[0].crops[0][1])
 
 
-def test_a_damaged_patch_is_replaced_by_the_next_and_named(shard_paths, dino_values):
+def test_a_batch_for_the_device_holds_patches_and_parameters(shards, dino_values):
+    settings = read_settings(dino_values, METHODS)
+    views = PatchViews(shards, settings.augmentation, settings.seed, on_device=True)
+    sampler = StepSampler(shards.slide_index, "uniform", 8, 0, 0, 2)
+    keys = list(sampler)
+    for step, batch in enumerate(load_batches(views, sampler, workers=1, pin_memory=False)):
+        assert not batch.crops
+        for patch, (_, index) in zip(batch.patches, keys[step], strict=True):
+            np.testing.assert_array_equal(patch, shards.read(index))
+        drawn = draw_views(settings.augmentation, 24, settings.seed, 0, [index for _, index in keys[step]])
+        for table, own in zip(batch.parameters, (slice(0, 2), slice(2, 4)), strict=True):
+            np.testing.assert_array_equal(table, drawn.table[:, own])
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_damaged_patch_is_replaced_by_the_next_and_named(shard_paths, dino_values, on_device):
     import h5py
 
     with h5py.File(shard_paths[0], "r+") as file:
@@ -76,11 +94,39 @@ def test_a_damaged_patch_is_replaced_by_the_next_and_named(shard_paths, dino_val
         file["jpeg"][offsets[4] : offsets[5]] = 0
     settings = read_settings(dino_values, METHODS)
     with ShardSet(shard_paths) as shards:
-        batch = PatchViews(shards, settings.augmentation, 0).__getitems__([(0, 3), (0, 4)])
+        views = PatchViews(shards, settings.augmentation, 0, on_device)
+        batch = views.__getitems__([(0, 3), (0, 4)])
         (sentence,) = batch.damaged
         assert "patch 4" in sentence
         assert str(shard_paths[0]) in sentence
-        damaged = []
-        np.testing.assert_array_equal(
-            PatchViews(shards, settings.augmentation, 0).read_or_replace(4, damaged), shards.read(5)
-        )
+        np.testing.assert_array_equal(views.read_or_replace(4, []), shards.read(5))
+        if on_device:
+            np.testing.assert_array_equal(batch.patches[1], shards.read(5))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_shards_that_cannot_be_read_end_the_run_with_one_sentence(shard_paths, dino_values, workers):
+    with ShardSet(shard_paths) as shards:
+        for path in shard_paths:
+            content = path.read_bytes()
+            path.write_bytes(content.replace(b"\xff\xd8\xff", b"\0\0\0"))
+        augmentation = read_settings(dino_values, METHODS).augmentation
+        sampler = StepSampler(shards.slide_index, "uniform", 8, 1, 0, 1)
+        batches = load_batches(PatchViews(shards, augmentation, 1), sampler, workers, pin_memory=False)
+        with pytest.raises(
+            UserError, match=r"^32 patches in a row can't be read, of which the last: .*damaged"
+        ) as error:
+            next(batches)
+    assert "\n" not in str(error.value)
+
+
+def test_a_loader_process_that_is_killed_is_named(shards, dino_values):
+    augmentation = read_settings(dino_values, METHODS).augmentation
+    sampler = StepSampler(shards.slide_index, "uniform", 8, 1, 0, 400)
+    batches = load_batches(PatchViews(shards, augmentation, 1), sampler, 1, pin_memory=False)
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    worker.kill()
+    with pytest.raises(JobError, match="ended from outside"):
+        for _ in batches:
+            pass

@@ -34,6 +34,17 @@ def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path, damage, capsys)
     assert f"{newest} is damaged" in capsys.readouterr().err
 
 
+def test_damaged_ones_of_later_steps_do_not_take_the_place_of_new_ones(tmp_path):
+    checkpoints = fill(tmp_path)
+    for path in checkpoints.paths():
+        path.write_bytes(b"")
+    assert checkpoints.load_newest() is None
+    for step in (3, 6):
+        checkpoints.save(step, {"step": step})
+    assert checkpoints.load_newest() == {"step": 6}
+    assert [path.name for path in checkpoints.paths()] == ["step-000000003.pt", "step-000000006.pt"]
+
+
 def test_other_settings_or_patches_never_meet_them(tmp_path):
     fill(tmp_path)
     assert Checkpoints(tmp_path, {"lr": 2.0}, "hash").load_newest() is None

@@ -9,13 +9,14 @@ from histossl.ssl.dino import Dino
 from histossl.ssl.method import Horizon
 from histossl.ssl.methods import METHODS
 from histossl.ssl.settings import read_settings
+from histossl.ssl.share import Share
 
 HORIZON = Horizon(steps=12, steps_per_epoch=4)
 
 
 def make(values: dict) -> Dino:
     torch.manual_seed(0)
-    return Dino(read_settings(values, METHODS), HORIZON)
+    return Dino(read_settings(values, METHODS), HORIZON, Share(4))
 
 
 def softmax(values: np.ndarray) -> np.ndarray:
@@ -23,28 +24,68 @@ def softmax(values: np.ndarray) -> np.ndarray:
     return powers / powers.sum(-1, keepdims=True)
 
 
-def test_loss_is_the_papers_formula_in_float64(dino_values):
-    method = make({**dino_values, "training_args": {}})
-    method.loss.center.copy_(torch.randn(1, 1, 32) * 0.1)
-    crops = [torch.randn(2, 6, 3, 16, 16), torch.randn(2, 6, 3, 8, 8)]
+def dino_loss(
+    teacher: np.ndarray, student: np.ndarray, center: np.ndarray, teacher_temperature: float, student_temperature: float
+) -> float:
+    """DINOLoss of main_dino.py in float64: teacher (2, B, K) and student (V, B, K), each row of a view of a sample."""
+    total, terms = 0.0, 0
+    for i, q in enumerate(softmax((teacher - center) / teacher_temperature)):
+        for j, logits in enumerate(student):
+            if i != j:
+                total += (-q * np.log(softmax(logits / student_temperature))).sum(-1).mean()
+                terms += 1
+    return total / terms
+
+
+def logits_of(method: Dino, crops: list[torch.Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    """Teacher's (2, B, K) and student's (V, B, K)."""
     with torch.no_grad():
         student = [method.student_head(method.student_backbone(view)).double().numpy() for c in crops for view in c]
         teacher = [method.teacher_head(method.teacher_backbone(view)).double().numpy() for view in crops[0]]
-    center = method.loss.center[0].double().numpy()
-    terms = [
-        -(softmax((t - center) / 0.055) * np.log(softmax(s / 0.1))).sum(1).mean()
-        for i, t in enumerate(teacher)
-        for j, s in enumerate(student)
-        if i != j
-    ]
-    assert len(terms) == 6
+    return np.stack(teacher), np.stack(student)
+
+
+def test_loss_is_the_originals_formula_in_float64(dino_values):
+    method = make({**dino_values, "training_args": {}})
+    method.loss.center.copy_(torch.randn(1, 1, 32) * 0.1)
+    center = method.loss.center[0, 0].double().numpy()
+    crops = [torch.randn(2, 6, 3, 16, 16), torch.randn(2, 6, 3, 8, 8)]
+    teacher, student = logits_of(method, crops)
     loss, figures = method(crops, step=2)
     # Step 2 is halfway through the warm-up of 4 steps, from 0.04 to 0.07.
-    assert float(loss.detach()) == pytest.approx(np.mean(terms), rel=1e-5)
-    shares = softmax((np.concatenate(teacher) - center) / 0.055)
+    assert float(loss.detach()) == pytest.approx(dino_loss(teacher, student, center, 0.055, 0.1), rel=1e-5)
+    shares = softmax((teacher - center) / 0.055).reshape(-1, 32)
     assert float(figures["teacher_entropy"]) == pytest.approx(-(shares * np.log(shares)).sum(1).mean(), rel=1e-4)
-    expected_center = 0.9 * center + 0.1 * np.concatenate(teacher).mean(0)
-    np.testing.assert_allclose(method.loss.center[0].numpy(), expected_center, atol=1e-6)
+    mean = shares.mean(0)
+    assert float(figures["mean_teacher_entropy"]) == pytest.approx(-(mean * np.log(mean)).sum(), rel=1e-4)
+    assert 0 < float(figures["feature_std"]) < 1.2
+
+
+def test_center_moves_once_a_step_by_the_mean_of_all_parts(dino_values):
+    method = make({**dino_values, "training_args": {}})
+    method.loss.center.copy_(torch.randn(1, 1, 32) * 0.1)
+    center = method.loss.center[0, 0].double().numpy()
+    seen = []
+    for _ in range(2):
+        crops = [torch.randn(2, 4, 3, 16, 16), torch.randn(2, 4, 3, 8, 8)]
+        seen.append(logits_of(method, crops)[0].reshape(-1, 32))
+        method(crops, step=0)
+        np.testing.assert_array_equal(method.loss.center[0, 0].double().numpy(), center)
+    method.after_step(0)
+    expected = 0.9 * center + 0.1 * np.concatenate(seen).mean(0)
+    np.testing.assert_allclose(method.loss.center[0, 0].numpy(), expected, atol=1e-6)
+    # The next step begins anew.
+    crops = [torch.randn(2, 4, 3, 16, 16), torch.randn(2, 4, 3, 8, 8)]
+    after = logits_of(method, crops)[0].reshape(-1, 32).mean(0)
+    method(crops, step=1)
+    method.after_step(1)
+    np.testing.assert_allclose(method.loss.center[0, 0].numpy(), 0.9 * expected + 0.1 * after, atol=1e-6)
+
+
+def test_what_is_summed_up_within_a_step_is_not_part_of_a_checkpoint(dino_values):
+    names = make(dino_values).state_dict()
+    assert "loss.center" in names
+    assert not [name for name in names if "sums_and_count" in name]
 
 
 def test_only_the_student_gets_gradients(dino_values):
@@ -63,6 +104,7 @@ def test_teacher_is_a_moving_average_whose_momentum_rises_to_one(dino_values):
         for parameter in method.student_backbone.parameters():
             parameter.add_(torch.randn_like(parameter))
     before = [parameter.clone() for parameter in method.teacher_backbone.parameters()]
+    method([torch.randn(2, 4, 3, 16, 16), torch.randn(2, 4, 3, 8, 8)], step=0)
     method.after_step(0)
     for old, new, student in zip(
         before, method.teacher_backbone.parameters(), method.student_backbone.parameters(), strict=True
@@ -111,4 +153,10 @@ def test_views_of_unequal_size_first_are_refused(dino_values):
 def test_a_view_size_that_the_network_cannot_take_is_refused(dino_values):
     dino_values["augmentation"]["views"][1]["px"] = 12
     with pytest.raises(UserError, match="does not take pictures of 12 px"):
+        make(dino_values)
+
+
+def test_a_teacher_temperature_that_would_fall_is_refused(dino_values):
+    dino_values["dino"]["warmup_teacher_temperature"] = 0.08
+    with pytest.raises(UserError, match=r"warmup_teacher_temperature is 0\.08 and teacher_temperature 0\.07"):
         make(dino_values)

@@ -33,7 +33,7 @@ def train(values, shards, folder, **more):
 def figures(path):
     """The lines of a curve without what depends on the clock."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{key: line[key] for key in line if key not in ("images_per_s", "waiting_share")} for line in lines]
+    return [{key: line[key] for key in line if key not in ("images_per_s", "waiting_share", "hours")} for line in lines]
 
 
 @pytest.fixture(params=["dino", "simclr"])
@@ -50,7 +50,7 @@ def test_an_encoder_comes_out_with_its_card_and_curve(values, shards, tmp_path):
     start = build_backbone(values["model"], values["model_args"], values["seed"]).state_dict()
     assert any(not torch.equal(tensor, start[name]) for name, tensor in network.state_dict().items())
     curve = figures(tmp_path / "curve.jsonl")
-    assert [line["step"] for line in curve] == [10, 20]
+    assert [line["step"] for line in curve] == [0, 4, 8, 10, 12, 16, 20]
     assert {"loss", "learning_rate", "feature_std"} <= set(curve[0])
     assert not (tmp_path / "checkpoints").exists()
 
@@ -117,7 +117,7 @@ def test_a_loss_that_is_not_finite_is_named(kind, dino_values, simclr_values, sh
     forward = kind.forward
     monkeypatch.setattr(kind, "forward", diverge)
     values = dino_values if kind is Dino else simclr_values
-    with pytest.raises(UserError, match="the loss is nan after step 6; lower learning_rate"):
+    with pytest.raises(UserError, match="the loss is nan after step 0; lower learning_rate"):
         train(values, shards, tmp_path)
     assert not (tmp_path / "encoder.pt").exists()
 
@@ -136,13 +136,13 @@ def test_an_input_size_that_the_network_cannot_take_is_refused_before_training(d
 
 def command(values, paths, folder, *more):
     folder.mkdir(exist_ok=True)
-    sheet = folder / "slides.csv"
-    sheet.write_text("slide,patient,path\n" + "".join(f"{path.stem},{path.stem},{path}\n" for path in paths))
+    slides = folder / "slides.txt"
+    slides.write_text("".join(f"{path.stem}\n" for path in paths))
     return [
         str(SCRIPT),
         *("--name", "tiny"),
         *("--settings", json.dumps(values)),
-        *("--sheet", str(sheet)),
+        *("--slides", str(slides)),
         *("--shards", str(paths[0].parent)),
         *("--output", str(folder / "encoder.pt")),
         *("--curve", str(folder / "curve.jsonl")),
@@ -201,5 +201,11 @@ def test_a_terminated_process_exits_with_a_checkpoint_though_its_workers_are_sig
 
 def test_a_run_of_no_step_is_refused_instead_of_passing_for_trained(simclr_values, shards, tmp_path):
     with pytest.raises(UserError, match="less than one batch"):
-        train({**simclr_values, "steps": None, "epochs": 0.001}, shards, tmp_path)
+        train({**simclr_values, "steps": None, "epochs": 0.001, "warmup_epochs": 0}, shards, tmp_path)
     assert not (tmp_path / "encoder.pt").exists()
+
+
+@pytest.mark.parametrize("length", [{"steps": 6}, {"steps": None, "epochs": 2.0}])
+def test_a_warm_up_as_long_as_the_run_is_refused(simclr_values, shards, tmp_path, length):
+    with pytest.raises(UserError, match="lower `warmup_epochs`"):
+        train({**simclr_values, **length, "warmup_epochs": 2.0}, shards, tmp_path)

@@ -6,8 +6,8 @@ from histossl.ssl.settings import read_settings
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones(dino_values):
-    with pytest.raises(UserError, match="'byol' is unknown; choose one of dino, simclr"):
-        read_settings({**dino_values, "method": "byol"}, METHODS)
+    with pytest.raises(UserError, match="'mae' is unknown; choose one of dino, simclr"):
+        read_settings({**dino_values, "method": "mae"}, METHODS)
 
 
 def test_a_missing_and_an_unknown_key_are_named(dino_values):

@@ -8,12 +8,13 @@ from histossl.errors import UserError
 from histossl.ssl.method import Horizon
 from histossl.ssl.methods import METHODS
 from histossl.ssl.settings import read_settings
+from histossl.ssl.share import Share
 from histossl.ssl.simclr import Simclr
 
 
 def make(values: dict) -> Simclr:
     torch.manual_seed(0)
-    return Simclr(read_settings(values, METHODS), Horizon(steps=4, steps_per_epoch=2))
+    return Simclr(read_settings(values, METHODS), Horizon(steps=4, steps_per_epoch=2), Share(4))
 
 
 def formula(first: np.ndarray, second: np.ndarray, temperature: float) -> float:

@@ -1,9 +1,14 @@
 """How every script of `workflow/scripts` starts and ends."""
 
 import gc
+import json
+import os
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from histossl.errors import JobError, UserError
 
@@ -13,6 +18,8 @@ def run(main: Callable[[], None]) -> None:
 
     Exit code 0 on success, 1 with one sentence on standard error for a `UserError` or `JobError`. Any other exception
     keeps its traceback, because it is a defect of ours and the traceback is what a bug report needs.
+    Processes that torchrun started write either to the file that it names, for `histossl.devices.torchrun` to print
+    it once.
     """
     # Lines must reach the terminal and the log while a long job is still working, also through a pipe; and a slide's
     # name must not end it where the locale lacks a letter.
@@ -25,5 +32,20 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except (UserError, JobError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        report(f"error: {error}", expected=True)
         sys.exit(1)
+    except Exception:
+        report(traceback.format_exc(), expected=False)
+        sys.exit(1)
+    finally:
+        gc.unfreeze()  # else triton names on standard error, below our sentence, all that it was not freed of
+
+
+def report(message: str, expected: bool) -> None:
+    """Say why the script ends; `expected` tells a sentence from a traceback."""
+    file = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if file is None:
+        print(message, file=sys.stderr)
+    else:
+        content = json.dumps({"message": message, "time": time.time(), "expected": expected})
+        Path(file).write_text(content, encoding="utf-8")

@@ -10,7 +10,7 @@ CELL_PX = (320, 260)
 """Width and height of a slide's cell, without its caption."""
 CAPTION_PX = 46
 MARGIN_PX = 8
-TEXT_PX, TEXT_BGR = 13, (40, 40, 40)
+TEXT_PX, LINE_PX, TEXT_BGR = 13, 20, (40, 40, 40)
 PATCH_BGR = (200, 80, 0)
 PATCH_OPACITY = 0.25
 LINE_FROM_PX = 4.0
@@ -47,7 +47,7 @@ def draw_cell(
     cell = np.full((CELL_PX[1] + CAPTION_PX, CELL_PX[0], 3), 255, np.uint8)
     left = (CELL_PX[0] - size[0]) // 2
     cell[: size[1], left : left + size[0]] = small
-    return _write(cell, caption)
+    return write_lines(cell, caption, (2, CELL_PX[1] + 18), CELL_PX[0] - 8)
 
 
 def compose_page(cells: Sequence[np.ndarray]) -> np.ndarray:
@@ -61,12 +61,15 @@ def compose_page(cells: Sequence[np.ndarray]) -> np.ndarray:
     return page
 
 
-def _write(cell: np.ndarray, lines: Sequence[str]) -> np.ndarray:
-    """Text in OpenCV's own font, which has letters of most scripts: slides have names of all kinds."""
+def write_lines(picture: np.ndarray, lines: Sequence[str], start: tuple[int, int], width_px: int) -> np.ndarray:
+    """Write dark `lines` onto `picture`, the first one's baseline from `start` (x, y); what is too long is cut.
+
+    OpenCV's own font has letters of most scripts: slides have names of all kinds.
+    """
     font = cv2.FontFace("sans")
     for i, line in enumerate(lines):
-        baseline = CELL_PX[1] + 18 + i * 20
-        while line and cv2.getTextSize((0, 0), line, (2, baseline), font, TEXT_PX)[2] > CELL_PX[0] - 6:
+        at = start[0], start[1] + i * LINE_PX
+        while line and cv2.getTextSize((0, 0), line, at, font, TEXT_PX)[2] > width_px:
             line = line[:-2].rstrip("…") + "…"
-        cv2.putText(cell, line, (2, baseline), TEXT_BGR, font, TEXT_PX)
-    return cell
+        cv2.putText(picture, line, at, TEXT_BGR, font, TEXT_PX)
+    return picture

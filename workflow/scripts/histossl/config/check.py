@@ -7,9 +7,11 @@ from typing import Any
 
 from histossl.config import plan
 from histossl.config.sheets import SlideRow
+from histossl.config.training_slides import choose_slides
 from histossl.encoders.scale import SPACING_TOLERANCE
 from histossl.errors import UserError
 from histossl.evaluation.splits import check_labels
+from histossl.features.patch_datasets import pick_labelled, read_patch_dataset
 
 DRAWN = "results/phantom/"
 """What lies below is drawn by the workflow itself."""
@@ -54,6 +56,9 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
                 _check_name(encoder, config["encoders"], f"patch_tasks.{name}.encoders")
             for encoder in plan.task_encoders(config, task):
                 _check_scale(encoder, config["patch_datasets"][dataset]["spacing_um"], config, f"patch_tasks.{name}")
+    for name in plan.pretrained_encoders(config):
+        _check_exclusion(name, config, slides)
+        _check_knn(name, config)
 
 
 def _check_encoder(name: str, encoder: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -77,6 +82,40 @@ def _check_encoder(name: str, encoder: Mapping[str, Any], config: Mapping[str, A
     if "untrained" in encoder:
         trained = [other for other, spec in config["encoders"].items() if "pretrain" in spec]
         _check_name(encoder["untrained"], trained, f"encoders.{name}.untrained")
+
+
+def _check_knn(name: str, config: Mapping[str, Any]) -> None:
+    knn = config["encoders"][name]["pretrain"]["health"]["knn"]
+    if knn is None:
+        return
+    where = f"encoders.{name}.pretrain.health.knn"
+    dataset, _, split = knn.partition(":")
+    _check_name(dataset, config["patch_datasets"], where)
+    _check_scale(name, config["patch_datasets"][dataset]["spacing_um"], config, where)
+    source = config["patch_datasets"][dataset]["source"]
+    if source.startswith(DRAWN):  # it may not be there yet; the run looks at it when it starts
+        return
+    try:
+        pick_labelled(read_patch_dataset(Path(source)), Path(source), split)
+    except UserError as error:
+        raise UserError(f"config: {where} is {knn!r}: {error}") from error
+
+
+def _check_exclusion(name: str, config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> None:
+    where = f"encoders.{name}.pretrain.exclude_patients_of"
+    for task in config["encoders"][name]["pretrain"]["exclude_patients_of"]:
+        _check_name(task, [*config["slide_tasks"], *config["patch_tasks"]], where)
+    tested = plan.tested_tasks(config, name)
+    for task in tested:
+        if task.get("source", "").startswith(DRAWN):
+            raise UserError(
+                f"config: {where} names {task['task']!r}, whose patches the workflow draws and which are of no patient "
+                "of the sheet; delete it there"
+            )
+    try:
+        choose_slides(slides, tested)
+    except UserError as error:
+        raise UserError(f"config: {where}: {error}") from error
 
 
 def _check_scale(encoder: str, spacing_um: float, config: Mapping[str, Any], where: str) -> None:

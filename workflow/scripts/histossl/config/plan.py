@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from histossl.config.sheets import SlideRow
+from histossl.config.training_slides import choose_slides
 
 Config = Mapping[str, Any]
 CLASSIFIERS, REGRESSORS = ("knn",), ("linear",)
@@ -22,7 +23,8 @@ def pretrained_encoders(config: Config) -> list[str]:
 
 def pretrain_settings(config: Config, name: str) -> dict[str, Any]:
     """Settings of a training run: all but where its patches come from."""
-    return {key: value for key, value in config["encoders"][name]["pretrain"].items() if key != "tiling"}
+    elsewhere = ("tiling", "exclude_patients_of")
+    return {key: value for key, value in config["encoders"][name]["pretrain"].items() if key not in elsewhere}
 
 
 def pretrain_tiling(config: Config, name: str) -> str:
@@ -30,10 +32,33 @@ def pretrain_tiling(config: Config, name: str) -> str:
     return config["encoders"][name]["pretrain"]["tiling"]
 
 
-def all_shards(config: Config, slides: Collection[str]) -> list[str]:
-    """The shards of all tilings that an encoder is trained on."""
-    tilings = dict.fromkeys(pretrain_tiling(config, name) for name in pretrained_encoders(config))
-    return [f"results/shards/{tiling}/{slide}.h5" for tiling in tilings for slide in slides]
+def knn_sources(config: Config, name: str) -> list[str]:
+    """The patch data set that a training run is examined on, where it names one."""
+    knn = config["encoders"][name]["pretrain"]["health"]["knn"]
+    return [] if knn is None else [config["patch_datasets"][knn.partition(":")[0]]["source"]]
+
+
+def tested_tasks(config: Config, name: str) -> list[dict[str, Any]]:
+    """What tells the test patients of the tasks that an encoder's training leaves out; see `choose_slides`."""
+    tasks: list[dict[str, Any]] = []
+    for task in config["encoders"][name]["pretrain"]["exclude_patients_of"]:
+        if task in config["slide_tasks"]:
+            tasks.append({"task": task, **{key: config["slide_tasks"][task][key] for key in ("label", "classes")}})
+        if task in config["patch_tasks"]:
+            dataset, _, split = config["patch_tasks"][task]["test"].partition(":")
+            tasks.append({"task": task, "source": config["patch_datasets"][dataset]["source"], "split": split})
+    return tasks
+
+
+def shards(config: Config, name: str, slides: Mapping[str, SlideRow]) -> list[str]:
+    """The shards that an encoder is trained on."""
+    tiling = pretrain_tiling(config, name)
+    return [f"results/shards/{tiling}/{slide}.h5" for slide in choose_slides(slides, tested_tasks(config, name))]
+
+
+def all_shards(config: Config, slides: Mapping[str, SlideRow]) -> list[str]:
+    """The shards that any encoder is trained on."""
+    return list(dict.fromkeys(path for name in pretrained_encoders(config) for path in shards(config, name, slides)))
 
 
 def export_settings(config: Config, name: str) -> dict[str, Any]:
@@ -43,7 +68,12 @@ def export_settings(config: Config, name: str) -> dict[str, Any]:
         return encoder["timm"]
     trained = config["encoders"][encoder["untrained"]]["pretrain"]
     same = {key: trained[key] for key in ("model", "model_args", "seed", "mean", "std", "input_px")}
-    return {**same, "weights": False, "spacing_um": config["tilings"][trained["tiling"]]["spacing_um"]}
+    return {
+        **same,
+        "weights": False,
+        "last_block": None,
+        "spacing_um": config["tilings"][trained["tiling"]]["spacing_um"],
+    }
 
 
 def encoder_spacing(config: Config, name: str) -> float | None:
@@ -157,12 +187,33 @@ def predictions(config: Config) -> dict[str, list[str]]:
     }
 
 
+def cards(config: Config, kind: str) -> list[str]:
+    """What each encoder of a kind of table is, as JSON."""
+    probes = {"classification": CLASSIFIERS, "regression": REGRESSORS}
+    tasks = config["slide_tasks" if kind == "slide" else "patch_tasks"].values()
+    chosen = [task for task in tasks if kind == "slide" or task["probe"]["probe"] in probes[kind]]
+    encoders = dict.fromkeys(encoder for task in chosen for encoder in task_encoders(config, task))
+    return [f"results/encoders/{encoder}/encoder.json" for encoder in encoders]
+
+
 def tables(config: Config) -> list[str]:
     """All tables, in each format."""
     kinds = ["cohort", *(kind for kind, files in predictions(config).items() if files)]
+    kinds += ["pretraining"] if pretrained_encoders(config) else []
     return [f"results/tables/{kind}.{suffix}" for kind in kinds for suffix in ("csv", "md", "tex")]
 
 
 def cohort_pictures(config: Config) -> list[str]:
     """The contact sheets of each tiling."""
     return [f"results/figures/cohort/{tiling}" for tiling in config["tilings"]]
+
+
+def view_settings(config: Config, name: str) -> dict[str, Any]:
+    """What decides which views a network is shown of its patches."""
+    trained = config["encoders"][name]["pretrain"]
+    return {key: trained[key] for key in ("augmentation", "seed")}
+
+
+def view_pictures(config: Config) -> list[str]:
+    """The contact sheets of what each trained encoder is shown."""
+    return [f"results/figures/views/{name}.jpg" for name in pretrained_encoders(config)]

@@ -1,6 +1,8 @@
-"""`encoder.pt`: weights together with all one needs to use them rightly."""
+"""`encoder.pt`: weights together with all one needs to use them rightly, and `encoder.json`, the same without them."""
 
 import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from torch import nn
 
 from histossl.encoders.backbone import build_backbone
 from histossl.errors import UserError
-from histossl.files import whole_file
+from histossl.files import whole_file, write_text_whole
 
 FORMAT = "histossl-encoder-1"
 
@@ -36,16 +38,50 @@ class EncoderCard:
     """The settings it was trained with; empty for a network that was not trained here."""
     data_hash: str
     """Fingerprint of the patches it was trained on; empty for a network that was not trained here."""
+    patch_px: int | None = None
+    """Side of the patches it was trained on, px; None for a network that was not trained here."""
+    slides: tuple[str, ...] = ()
+    """The slides whose patches it was trained on; empty for a network that was not trained here."""
+    last_block: str | None = None
+    """Where a ResNet was cut; see `histossl.encoders.backbone`."""
 
 
-def save_encoder(path: Path, card: EncoderCard, backbone: nn.Module) -> None:
-    """Write `encoder.pt`, whole or not at all. Only plain values and tensors: it loads with `weights_only=True`."""
+def save_encoder(
+    path: Path, card: EncoderCard, backbone: nn.Module, curve: Sequence[Mapping[str, object]] = ()
+) -> None:
+    """Write `encoder.pt` and its card as JSON beside it, each whole or not at all.
+
+    Only plain values and tensors are in it: it loads with `weights_only=True`.
+
+    Args:
+        path: `encoder.pt`; the card goes to `encoder.json`.
+        card: what it is.
+        backbone: the network.
+        curve: the lines of the training curve; their numbers are kept, as one column a figure.
+    """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in backbone.state_dict().items()}
     card_values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(card).items()}
+    content = {
+        "format": FORMAT,
+        "card": card_values,
+        "weights": weights,
+        "sha256": hash_weights(weights),
+        "curve": _columns(curve),
+    }
+    write_text_whole(path.with_suffix(".json"), json.dumps(card_values, indent=1, ensure_ascii=False) + "\n")
     with whole_file(path) as temporary:
-        torch.save(
-            {"format": FORMAT, "card": card_values, "weights": weights, "sha256": hash_weights(weights)}, temporary
-        )
+        torch.save(content, temporary)
+
+
+def _columns(curve: Sequence[Mapping[str, object]]) -> dict[str, torch.Tensor]:
+    """Each figure of the curve as a column (rows,) float64, NaN where a row has none: small and quick to load."""
+    names = dict.fromkeys(name for row in curve for name, value in row.items() if _is_number(value))
+    rows = [[float(row[name]) if _is_number(row.get(name)) else float("nan") for name in names] for row in curve]
+    return {name: torch.tensor([row[index] for row in rows], dtype=torch.float64) for index, name in enumerate(names)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def load_encoder(path: Path) -> tuple[nn.Module, EncoderCard, str]:
@@ -70,8 +106,9 @@ def load_encoder(path: Path) -> tuple[nn.Module, EncoderCard, str]:
         # torch.load does not look at the checksums of its own format.
         raise UserError(f"{path}: its weights have changed since they were written; delete it and rerun")
     values = content["card"]
-    card = EncoderCard(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
-    backbone = build_backbone(card.model, card.model_args, seed=0)
+    tuples = {key: tuple(values[key]) for key in ("mean", "std", "slides") if key in values}
+    card = EncoderCard(**{**values, **tuples})
+    backbone = build_backbone(card.model, card.model_args, seed=0, last_block=card.last_block)
     try:
         backbone.load_state_dict(content["weights"])
     except RuntimeError as error:

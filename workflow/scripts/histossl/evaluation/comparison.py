@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from histossl.evaluation import metrics
 from histossl.evaluation.bootstrap import cluster_bootstrap, percentile_interval
 from histossl.evaluation.metrics import Floats
 from histossl.evaluation.predictions import PROBABILITY, Row, class_names, read_predictions
+from histossl.evaluation.seen_patients import count_seen
 
 MACRO_AUC, BALANCED_ACCURACY = "auc", "balanced_accuracy"
 REGRESSION_FIGURES = ("mse", "spearman", "kendall_tau_b", "prediction_probability")
@@ -55,6 +57,8 @@ class Judged:
         folds: macro AUC of each fold in which it is defined; empty for patch tasks.
         rows: number of slides or patches.
         clusters: number of patients, or of patch groups.
+        seen: how many of the tested patients (or groups) the encoder was trained on, and how many there are; None
+            where it is not known.
     """
 
     task: str
@@ -68,6 +72,7 @@ class Judged:
     folds: tuple[float, ...]
     rows: int
     clusters: int
+    seen: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,13 @@ KINDS = {
 }
 
 
-def judge(paths: Sequence[Path], kind: str, controls: Mapping[str, str], resampling: Resampling) -> list[Judged]:
+def judge(
+    paths: Sequence[Path],
+    kind: str,
+    controls: Mapping[str, str],
+    resampling: Resampling,
+    seen: Mapping[str, frozenset[str] | None] = MappingProxyType({}),
+) -> list[Judged]:
     """Judge every method in the prediction files.
 
     Args:
@@ -102,6 +113,7 @@ def judge(paths: Sequence[Path], kind: str, controls: Mapping[str, str], resampl
         controls: the control of each encoder that has one, such as the same network untrained. A task that does not
             evaluate the control shows no difference.
         resampling: how intervals are computed.
+        seen: the patients whose slides each encoder was trained on, None or absent where that is not known.
 
     Returns:
         One entry a method, in the order of the files, larger training fractions first.
@@ -149,6 +161,7 @@ def judge(paths: Sequence[Path], kind: str, controls: Mapping[str, str], resampl
                 fold_aucs(rows) if kind == "slide" else (),
                 len({row[columns.key[-1]] for row in rows}),
                 len(set(clusters_of(rows, columns.cluster))),
+                count_seen([row[columns.cluster] for row in rows], seen.get(encoder)),
             )
         )
     place = {name: index for index, name in enumerate(dict.fromkeys(method.task for method in judged))}

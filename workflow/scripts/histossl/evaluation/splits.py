@@ -67,7 +67,7 @@ def check_labels(
     slides = []
     for row in rows:
         label = (row[label_column] or "").strip()
-        if label and (classes is None or label in classes):
+        if takes_part(label, classes):
             slides.append(LabelledSlide(row["slide"], (row["patient"] or "").strip(), label))
             if not slides[-1].patient:
                 raise UserError(f"{sheet_path}: slide '{row['slide']}' has no patient; fill the column 'patient'")
@@ -90,6 +90,12 @@ def check_labels(
                 f"or leave the class out with `classes`"
             )
     return slides
+
+
+def takes_part(label: str | None, classes: Sequence[str] | None) -> bool:
+    """Whether a slide with this label, which may be blank, takes part in a task of these classes; None is all."""
+    label = (label or "").strip()
+    return bool(label) and (classes is None or label in classes)
 
 
 def patient_labels(slides: Iterable[LabelledSlide]) -> dict[str, str]:

@@ -48,7 +48,7 @@ def task_sections(kind: str, task: str, methods: Sequence[Judged]) -> Iterator[S
             for m in methods
         ]
     elif kind == "slide":
-        columns = ["AUC", "AUC of folds", "bal. acc.", "AUC - control"]
+        columns = ["AUC", "AUC of folds", "BA", "AUC - control"]
         cells = [
             [
                 interval(m.figures[MACRO_AUC]),
@@ -59,7 +59,7 @@ def task_sections(kind: str, task: str, methods: Sequence[Judged]) -> Iterator[S
             for m in methods
         ]
     else:
-        columns = ["AUC", "AUC - control", "bal. acc.", "bal. acc. - control"]
+        columns = ["AUC", "AUC - control", "BA", "BA - control"]
         cells = [
             [
                 interval(m.figures[MACRO_AUC]),
@@ -69,6 +69,8 @@ def task_sections(kind: str, task: str, methods: Sequence[Judged]) -> Iterator[S
             ]
             for m in methods
         ]
+    columns = ["seen", *columns]
+    cells = [[seen(method), *row] for method, row in zip(methods, cells, strict=True)]
     yield Section(title, [*names, *columns], [a + b for a, b in zip(lead, cells, strict=True)], len(names))
     classes = list(dict.fromkeys(name for m in methods for name in m.classes))
     if len(classes) > 2:
@@ -88,6 +90,11 @@ def sizes(kind: str, methods: Sequence[Judged]) -> str:
 
     rows, clusters = ("slides", "patients") if kind == "slide" else ("patches", "groups")
     return f"{span({m.rows for m in methods})} {rows} of {span({m.clusters for m in methods})} {clusters}"
+
+
+def seen(method: Judged) -> Figures:
+    """Such as `18/18`: how many of the patients tested the encoder was trained on."""
+    return Figures("{}/{}".format(*method.seen) if method.seen else "unknown")
 
 
 def number(value: float) -> Figures:
@@ -125,10 +132,10 @@ def notes(kind: str, judged: Sequence[Judged], resampling: Resampling) -> list[s
     meaning = {
         "slide": [
             f"{auc} Only slides tested in the same fold by the same model are compared with each other.",
-            "AUC of folds: mean ± standard deviation of the AUC of single folds. bal. acc.: balanced accuracy.",
+            "AUC of folds: mean ± standard deviation of the AUC of single folds. BA: balanced accuracy.",
             "data: share of the training patients that was used.",
         ],
-        "classification": [f"{auc} bal. acc.: balanced accuracy."],
+        "classification": [f"{auc} BA: balanced accuracy."],
         "regression": [
             "MSE: mean squared error. P_K: prediction probability, how often the patch with the higher target is "
             "predicted higher (ties one half).",
@@ -139,8 +146,11 @@ def notes(kind: str, judged: Sequence[Judged], resampling: Resampling) -> list[s
         f"Difference to the control, paired on the same resamples: {', '.join(controls)}. A star marks an "
         f"interval without 0; intervals are not corrected for the number of comparisons."
     ]
+    by_name = "" if kind == "slide" else ", which are told by their names"
     return [
         *meaning[kind],
+        f"seen: of the {unit} tested{by_name}, how many are patients on whose slides the encoder was trained, without "
+        "labels; unknown for weights that were not trained here.",
         f"In brackets: {resampling.level:.0%} interval, percentiles of {resampling.resamples} resamples of the "
         f"{unit}{alone}. It speaks of the {unit} tested; what another training run would give is not in it.",
         *(compared if controls else []),
@@ -159,6 +169,7 @@ def csv_record(kind: str, method: Judged) -> dict[str, str]:
     if kind == "slide":
         record["fraction"] = method.fraction
     record |= {rows: str(method.rows), clusters: str(method.clusters), "control": method.control}
+    record[f"{clusters}_seen"] = str(method.seen[0]) if method.seen else ""
     if kind == "slide":
         record |= {
             "folds": str(len(method.folds)),

@@ -1,8 +1,10 @@
 """Labelled patches: a sheet, or a folder for each class."""
 
 import csv
+import difflib
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,6 +47,28 @@ def read_patch_dataset(source: Path) -> list[LabelledPatch]:
     if not patches:
         raise UserError(f"{source}: holds no patch; a folder needs one folder for each class with pictures in it")
     return patches
+
+
+def pick_labelled(patches: Sequence[LabelledPatch], source: Path, split: str = "") -> list[LabelledPatch]:
+    """The patches of a split, or of all, that have a label.
+
+    Raises:
+        UserError: there is no such split (with the nearest name), or it has no two classes.
+    """
+    splits = dict.fromkeys(patch.split for patch in patches if patch.split)
+    if split and split not in splits:
+        near = difflib.get_close_matches(split, splits, n=1, cutoff=0.5)
+        remedy = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(splits) or 'none'}"
+        raise UserError(f"{source}: has no split {split!r}; {remedy}")
+    labelled = [patch for patch in patches if patch.label and (not split or patch.split == split)]
+    classes = {patch.label for patch in labelled}
+    if len(classes) < 2:
+        where = f"its split {split!r} has" if split else "has"
+        raise UserError(
+            f"{source}: {where} {len(labelled)} labelled patches of {len(classes)} class(es), where two classes are "
+            "needed; fill its column label or name another data set"
+        )
+    return labelled
 
 
 @cache

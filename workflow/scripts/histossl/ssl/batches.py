@@ -1,7 +1,7 @@
 """Batches of views: which patches a step trains on, and the workers that prepare them."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -9,24 +9,31 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from histossl.errors import UserError
+from histossl.errors import JobError, UserError
 from histossl.ssl.settings import AugmentationSettings
-from histossl.ssl.views import draw_views
-from histossl.ssl.views_opencv import make_view
+from histossl.ssl.views import draw_views, view_sides
+from histossl.ssl.views_opencv import make_views
 from histossl.tiles.shards import ShardSet
+
+DAMAGED_IN_A_ROW = 100
+"""So many are no longer single damaged patches."""
 
 
 class Batch(NamedTuple):
-    """The views of B patches."""
+    """The views of B patches, or all that it takes to make them on the device."""
 
-    crops: list[torch.Tensor]
-    """For each side length, in the order of the settings: (V, B, px, px, 3) uint8."""
     damaged: list[str]
     """One sentence for each patch that could not be read and was replaced."""
+    crops: Sequence[torch.Tensor] = ()
+    """Views made here: for each side length, in the order of the settings, (V, B, px, px, 3) uint8."""
+    patches: torch.Tensor | None = None
+    """(B, side, side, 3) uint8, where the views are made on the device."""
+    parameters: Sequence[torch.Tensor] = ()
+    """Of these views: for each side length (B, V, C), the table of a `ViewParameters`."""
 
 
 class StepSampler(Sampler[list[tuple[int, int]]]):
-    """For each step from `first_step` on, the (epoch, patch) pairs of this process.
+    """For each part of each step from `first_step` on, the (epoch, patch) pairs of this process.
 
     The order of an epoch is a function of the seed and the epoch alone: a resumed run continues it, and any number of
     processes splits the same global batches. What is left of an epoch beyond whole batches is dropped.
@@ -42,8 +49,11 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
         last_step: int,
         process: int = 0,
         process_count: int = 1,
+        parts: int = 1,
     ) -> None:
         """`slide_index` (N,) says which slide each patch is from; steps are `first_step` up to before `last_step`.
+
+        A step's batch comes in `parts` of one size.
 
         Raises:
             UserError: the batch is larger than the set, or can't be shared evenly among the processes.
@@ -53,17 +63,18 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
                 f"the shards hold {len(slide_index)} patches, fewer than a batch of {batch}; "
                 "lower `batch` or add slides"
             )
-        if batch % process_count:
+        if batch % (parts * process_count):
+            in_parts = f" in {parts} parts" if parts > 1 else ""
             raise UserError(
-                f"a batch of {batch} can't be shared evenly among {process_count} processes; change `batch`"
+                f"a batch of {batch}{in_parts} can't be shared evenly among {process_count} processes; change `batch`"
             )
         self.slide_index, self.sampling, self.batch, self.seed = slide_index, sampling, batch, seed
         self.first_step, self.last_step = first_step, last_step
-        self.process, self.process_count = process, process_count
+        self.parts, self.process, self.process_count = parts, process, process_count
         self.steps_per_epoch = len(slide_index) // batch
 
     def __len__(self) -> int:
-        return self.last_step - self.first_step
+        return (self.last_step - self.first_step) * self.parts
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch, order = -1, np.empty(0, int)
@@ -72,8 +83,8 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
                 epoch = step // self.steps_per_epoch
                 order = self.epoch_order(epoch)
             start = step % self.steps_per_epoch * self.batch
-            own = order[start + self.process : start + self.batch : self.process_count]
-            yield [(epoch, int(index)) for index in own]
+            for part in order[start : start + self.batch].reshape(self.parts, -1):
+                yield [(epoch, int(index)) for index in part[self.process :: self.process_count]]
 
     def epoch_order(self, epoch: int) -> np.ndarray:
         """Patches in the order in which `epoch` visits them, (N,)."""
@@ -92,39 +103,61 @@ class StepSampler(Sampler[list[tuple[int, int]]]):
 class PatchViews(Dataset):
     """Views of the patches of a `ShardSet`, a whole batch at a time."""
 
-    def __init__(self, shards: ShardSet, augmentation: AugmentationSettings, seed: int) -> None:
-        """`seed` is that of the views' random parameters."""
-        self.shards, self.augmentation, self.seed = shards, augmentation, seed
-        self.view_px = [view.px for view in augmentation.views for _ in range(view.count)]
+    def __init__(
+        self, shards: ShardSet, augmentation: AugmentationSettings, seed: int, on_device: bool = False
+    ) -> None:
+        """`seed` is that of the views' random parameters; `on_device` says that the device makes the views."""
+        self.shards, self.augmentation, self.seed, self.on_device = shards, augmentation, seed, on_device
+        self.view_px = view_sides(augmentation)
 
-    def __getitems__(self, keys: list[tuple[int, int]]) -> Batch:
-        """The views of the patches `keys`, (epoch, index) pairs of one epoch."""
-        parameters = draw_views(
-            self.augmentation, self.shards.patch_px, self.seed, keys[0][0], [index for _, index in keys]
-        )
-        sides = list(dict.fromkeys(self.view_px))
-        crops = {px: np.empty((self.view_px.count(px), len(keys), px, px, 3), np.uint8) for px in sides}
+    def __getitems__(self, keys: list[tuple[int, int]]) -> Batch | UserError:
+        """The views of the patches `keys`, (epoch, index) pairs of one epoch.
+
+        An error is handed over, not raised: PyTorch would wrap its sentence in the traceback of the worker.
+        """
+        try:
+            return self.make(keys)
+        except UserError as error:
+            return error
+
+    def make(self, keys: list[tuple[int, int]]) -> Batch:
+        """The batch; raises a UserError where patches can't be read."""
+        indices = [index for _, index in keys]
+        self.shards.read_ahead(indices)
+        parameters = draw_views(self.augmentation, self.shards.patch_px, self.seed, keys[0][0], indices)
         damaged: list[str] = []
-        for position, (_, index) in enumerate(keys):
-            patch = self.read_or_replace(index, damaged)
-            filled = dict.fromkeys(sides, 0)
-            for view, px in enumerate(self.view_px):
-                crops[px][filled[px], position] = make_view(patch, parameters, position, view, px)
-                filled[px] += 1
-        return Batch([torch.from_numpy(crops[px]) for px in sides], damaged)
+        patches = (self.read_or_replace(index, damaged) for index in indices)
+        views_of = {px: [i for i, other in enumerate(self.view_px) if other == px] for px in self.view_px}
+        if self.on_device:
+            stacked = torch.from_numpy(np.stack(list(patches)))
+            tables = [torch.from_numpy(parameters.table[:, views]) for views in views_of.values()]
+            return Batch(damaged, patches=stacked, parameters=tables)
+        crops = {px: np.empty((len(views), len(keys), px, px, 3), np.uint8) for px, views in views_of.items()}
+        for position, patch in enumerate(patches):
+            made = make_views(patch, parameters.at(position), self.view_px)
+            for px, views in views_of.items():
+                for place, view in zip(crops[px], views, strict=True):
+                    place[position] = made[view]
+        return Batch(damaged, crops=[torch.from_numpy(side) for side in crops.values()])
 
     def read_or_replace(self, index: int, damaged: list[str]) -> np.ndarray:
         """Read patch `index`; where it is damaged add a sentence to `damaged` and read the next sound one."""
-        for further in range(len(self.shards)):
+        tries = min(len(self.shards), DAMAGED_IN_A_ROW)
+        for further in range(tries):
             try:
                 return self.shards.read((index + further) % len(self.shards))
             except UserError as error:
                 damaged.append(str(error))
-        raise UserError("not one patch of the shards can be read; delete the shards and rerun")
+        raise UserError(f"{tries} patches in a row can't be read, of which the last: {damaged[-1]}")
 
 
 def load_batches(views: PatchViews, sampler: StepSampler, workers: int, pin_memory: bool) -> Iterator[Batch]:
-    """Prepare the sampler's batches, in order, in `workers` processes (0: in this one)."""
+    """Prepare the sampler's batches, in order, in `workers` processes (0: in this one).
+
+    Raises:
+        UserError: patches can't be read.
+        JobError: a process was ended from outside.
+    """
     cv2.setNumThreads(0)
     loader = DataLoader(
         views,
@@ -133,12 +166,24 @@ def load_batches(views: PatchViews, sampler: StepSampler, workers: int, pin_memo
         collate_fn=pass_on,
         worker_init_fn=start_worker,
         pin_memory=pin_memory,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=2 if workers else None,
     )
-    return iter(loader)
+    try:
+        for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+    # The latter two where it has handed over a batch whose memory can't be fetched from it any more.
+    except (RuntimeError, EOFError, ConnectionError) as error:
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+            raise
+        raise JobError(
+            "a process that prepares batches was ended from outside, most often for want of memory, or of shared "
+            "memory (/dev/shm) in a container; give the job more, or lower `pretrain_threads`, and rerun"
+        ) from error
 
 
-def pass_on(batch: Batch) -> Batch:
+def pass_on(batch: Batch | UserError) -> Batch | UserError:
     """Batches are put together in `PatchViews` already."""
     return batch
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -17,11 +17,27 @@ KEPT = 2
 DIGEST_BYTES = 32
 
 
+class DigestingFile:
+    """Passes on what is written and sums it up on the way: no second copy of the state in memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.digest = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write `data`."""
+        self.digest.update(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        """As of a file."""
+        self.file.flush()
+
+
 class Checkpoints:
     """The checkpoints of one run, in a folder of their own.
 
     The folder's name is a fingerprint of settings and patches: a run with other settings never meets them. A file is
-    the SHA-256 of what follows, then what torch.save writes.
+    what torch.save writes, then its SHA-256.
     """
 
     def __init__(self, parent: Path, settings: dict[str, Any], data_hash: str) -> None:
@@ -31,33 +47,37 @@ class Checkpoints:
         self.folder = self.parent / hashlib.sha256(identity.encode()).hexdigest()[:16]
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write `state` after `step` steps; the older ones but one are deleted.
+        """Write `state` after `step` steps; all but it and the one before are deleted.
 
         Raises:
             UserError: it can't be written; earlier checkpoints stay.
         """
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        content = buffer.getbuffer()
         path = self.folder / f"step-{step:09d}.pt"
         try:
             with whole_file(path) as temporary, temporary.open("wb") as file:
-                file.write(hashlib.sha256(content).digest())
-                file.write(content)
-        except OSError as error:
+                digesting = DigestingFile(file)
+                torch.save(state, digesting)
+                file.write(digesting.digest.digest())
+        except (OSError, RuntimeError) as error:  # torch wraps an error of the file in one of its own
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
+                raise
             raise UserError(
-                f"{path}: the checkpoint can't be written ({error.strerror}); free space or rights there and rerun, "
+                f"{path}: the checkpoint can't be written ({cause.strerror}); free space or rights there and rerun, "
                 "the run goes on from the checkpoint before"
             ) from error
-        for old in self.paths()[:-KEPT]:
-            old.unlink()
+        # Damaged ones of later steps go too: were they counted, this one would be deleted.
+        kept = [other for other in self.paths() if other <= path][-KEPT:]
+        for other in set(self.paths()) - set(kept):
+            other.unlink()
 
     def load_newest(self) -> dict[str, Any] | None:
         """The newest state that is whole; None where there is none."""
         for path in reversed(self.paths()):
             content = path.read_bytes()
-            if hashlib.sha256(content[DIGEST_BYTES:]).digest() == content[:DIGEST_BYTES]:
-                return torch.load(io.BytesIO(content[DIGEST_BYTES:]), map_location="cpu", weights_only=True)
+            stored = memoryview(content)[:-DIGEST_BYTES]
+            if hashlib.sha256(stored).digest() == content[-DIGEST_BYTES:]:
+                return torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
             print(f"warning: {path} is damaged; trying the checkpoint before it", file=sys.stderr)
         return None
 

@@ -1,41 +1,38 @@
 """The training loop: the same for every method, from one CPU core to many GPUs.
 
-    python workflow/scripts/pretrain.py --settings JSON --sheet slides.csv --shards FOLDER --output encoder.pt ...
+    python workflow/scripts/pretrain.py --settings JSON --slides slides.txt --shards FOLDER --output encoder.pt ...
     torchrun --standalone --nproc-per-node 4 workflow/scripts/pretrain.py ...
 
-The state of a run after a step is a function of its settings and its patches: all random numbers of a step come from
-the seed and the step. A run that was broken off goes on from its last checkpoint and ends in the same weights.
+A run that was broken off goes on from its last checkpoint and ends in the same weights.
 """
 
+import json
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from histossl.encoders.backbone import build_backbone, count_features
 from histossl.encoders.encoder_file import EncoderCard, save_encoder
-from histossl.errors import UserError
+from histossl.errors import JobError, UserError
 from histossl.ssl.batches import PatchViews, StepSampler, load_batches
 from histossl.ssl.checkpoints import Checkpoints
-from histossl.ssl.method import Horizon, Method, check_takes
-from histossl.ssl.methods import METHODS
-from histossl.ssl.optimizers import build_optimizer, set_schedules
+from histossl.ssl.crops import CropMaker
+from histossl.ssl.health import Health
+from histossl.ssl.method import Horizon, check_takes
 from histossl.ssl.processes import join_processes
 from histossl.ssl.settings import PretrainSettings
+from histossl.ssl.training import Training
 from histossl.ssl.training_log import TrainingLog
+from histossl.ssl.waiting import WaitingClock
 from histossl.tiles.shards import ShardSet
 
 LOG_EVERY_STEPS = 10
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pretrain(
@@ -48,6 +45,8 @@ def pretrain(
     workers: int,
     checkpoint_every_s: float = 600.0,
     code: str = "",
+    compiled: bool = False,
+    knn_source: Path | None = None,
 ) -> None:
     """Train an encoder on the patches of `shards` and write it to `output`.
 
@@ -61,36 +60,31 @@ def pretrain(
         workers: processes that prepare batches, for each training process; 0 for none.
         checkpoint_every_s: seconds between checkpoints.
         code: fingerprint of the code; a checkpoint of other code is not resumed.
+        compiled: whether torch.compile works on the networks first, which pays in long runs.
+        knn_source: the patch data set that `settings.health.knn` names.
 
     Raises:
-        UserError: settings and patches don't fit, or the loss is no longer finite.
+        JobError: processes on several nodes see different checkpoints.
+        UserError: settings and patches don't fit, or the run has collapsed.
         SystemExit: SIGTERM or SIGUSR1 came; a checkpoint has been written.
     """
     with join_processes() as processes:
         device = processes.device
-        steps_per_epoch = max(len(shards) // settings.batch, 1)
-        steps = settings.steps if settings.steps is not None else round(settings.epochs * steps_per_epoch)
-        if steps < 1:
-            raise UserError(
-                f"{settings.epochs} epochs of {len(shards)} patches are less than one batch of {settings.batch}; "
-                "raise `epochs`, lower `batch`, or add slides"
-            )
-        horizon = Horizon(steps, steps_per_epoch)
+        horizon = plan_horizon(settings, len(shards))
         finished = build_backbone(settings.model, settings.model_args, settings.seed)
         check_takes(finished, settings.model, settings.input_px)
-
-        torch.manual_seed(settings.seed)
-        method = METHODS[settings.method](settings, horizon).to(device, memory_format=torch.channels_last)
-        if device.type == "cuda" and processes.count > 1:
-            method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
-        optimizer = build_optimizer(settings, method)
-        scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
-
+        training = Training(settings, horizon, processes, compiled)
         checkpoints = Checkpoints(checkpoints_dir, {**asdict(settings), "code": code}, shards.data_hash)
-        first_step = resume(checkpoints, method, optimizer, scaler)
-        model = method
-        if processes.count > 1:
-            model = DistributedDataParallel(method, device_ids=[device] if device.type == "cuda" else None)
+        first_step = damaged = 0
+        if (saved := checkpoints.load_newest()) is not None:
+            training.load(saved["training"])
+            first_step, damaged = saved["step"], saved["damaged"]
+        if processes.largest(first_step) != -processes.largest(-first_step):
+            raise JobError(
+                f"{name}: the processes see different checkpoints in {checkpoints.folder}, whose file system shows new "
+                "files late on some nodes; start the run again"
+            )
+        health = Health(settings, shards, device, knn_source) if processes.is_main else None
 
         sampler = StepSampler(
             shards.slide_index,
@@ -101,50 +95,67 @@ def pretrain(
             horizon.steps,
             processes.rank,
             processes.count,
+            settings.accumulate,
         )
-        views = PatchViews(shards, settings.augmentation, settings.seed)
+        views = PatchViews(shards, settings.augmentation, settings.seed, on_device=device.type == "cuda")
         batches = load_batches(views, sampler, workers, pin_memory=device.type == "cuda")
-        normalise = Normaliser(settings, device)
-        log = TrainingLog(name, settings, horizon, first_step, processes, checkpoints.folder / "curve.jsonl")
+        make_crops = CropMaker(settings, device)
+        log = TrainingLog(
+            name,
+            settings,
+            horizon,
+            first_step,
+            processes,
+            checkpoints.folder / "curve.jsonl",
+            curve_path.parent / "tensorboard",
+            len(shards),
+            damaged,
+        )
+        waiting = WaitingClock(device)
         saved_at = time.monotonic()
 
-        with catch_signals(processes.is_main) as caught:
-            for step in range(first_step, horizon.steps):
-                waiting_since = time.monotonic()
+        def take_crops() -> list[torch.Tensor]:
+            """The next part of a batch, as the networks take it."""
+            with waiting:
                 batch = next(batches)
-                log.waited(time.monotonic() - waiting_since)
-                log.name_damaged(batch.damaged)
+            log.name_damaged(batch.damaged)
+            return make_crops(batch)
 
-                crops = [normalise(crop) for crop in batch.crops]
-                seed_step(settings.seed, step, processes.rank)
-                set_schedules(optimizer, settings, horizon, step)
-                optimizer.zero_grad()
-                with autocast(device, settings.precision):
-                    loss, figures = model(crops, step)
-                scaler.scale(loss).backward()
-                scaler.unscale_(optimizer)
-                method.after_backward(step)
-                clip_gradients(method, settings.gradient_clip)
-                scaler.step(optimizer)
-                scaler.update()
-                method.after_step(step)
+        def examine() -> dict[str, float]:
+            """Figures of the encoder, in the main process; the others wait for it in `log.write`."""
+            with log.paused():
+                return health.examine(training.method.encoder()) if health is not None else {}
 
-                if (step + 1) % LOG_EVERY_STEPS == 0 or step + 1 == horizon.steps:
-                    log.write(step + 1, {"loss": loss, **figures}, optimizer.param_groups[0]["lr"])
-                if caught or (processes.is_main and time.monotonic() - saved_at > checkpoint_every_s):
-                    log.check_finite(step + 1, float(loss.detach()))
-                    checkpoints.save(step + 1, state_of(step + 1, method, optimizer, scaler))
-                    saved_at = time.monotonic()
-                if caught:
-                    print(
-                        f"[{name}] {signal.Signals(caught[0]).name}: stopped after step {step + 1} with a "
-                        f"checkpoint in {checkpoints.folder}; the same command goes on from there",
-                        file=sys.stderr,
+        with catch_signals() as caught:
+            untrained = examine() if first_step == 0 else {}
+            for step in range(first_step, horizon.steps):
+                figures = training.step(step, (take_crops() for _ in range(settings.accumulate)))
+                if step == 0:
+                    log.write(0, figures, training.learning_rate, untrained)
+                last = step + 1 == horizon.steps
+                examined = examine() if last or (step + 1) % settings.health.every_steps == 0 else None
+                if last or (step + 1) % LOG_EVERY_STEPS == 0 or examined is not None:
+                    log.waited(waiting.take())
+                    log.write(step + 1, figures, training.learning_rate, examined)
+                stopping = processes.largest(max(caught, default=0))
+                if processes.is_main and (stopping or time.monotonic() - saved_at > checkpoint_every_s):
+                    log.check_finite(step + 1, float(figures["loss"]))
+                    checkpoints.save(
+                        step + 1, {"step": step + 1, "training": training.state(), "damaged": log.unwritten_damaged}
                     )
-                    raise SystemExit(128 + caught[0])
+                    saved_at = time.monotonic()
+                if stopping:
+                    if processes.is_main:
+                        print(
+                            f"[{name}] {signal.Signals(stopping).name}: stopped after step {step + 1} with a "
+                            f"checkpoint in {checkpoints.folder}; the same command goes on from there",
+                            file=sys.stderr,
+                        )
+                    processes.largest(0)  # none ends before the checkpoint is written: torchrun would end the others
+                    raise SystemExit(128 + stopping)
 
         if processes.is_main:
-            finished.load_state_dict(method.encoder().state_dict())
+            finished.load_state_dict(training.method.encoder().state_dict())
             card = EncoderCard(
                 model=settings.model,
                 model_args=settings.model_args,
@@ -156,81 +167,47 @@ def pretrain(
                 method=settings.method,
                 training=asdict(settings),
                 data_hash=shards.data_hash,
+                patch_px=shards.patch_px,
+                slides=tuple(shards.slides),
             )
-            save_encoder(output, card, finished)
+            curve = [json.loads(line) for line in log.working_file.read_text("utf-8").splitlines()]
+            save_encoder(output, card, finished, curve)
             log.finish(output, curve_path)
             checkpoints.remove()
 
 
-def resume(
-    checkpoints: Checkpoints, method: Method, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
-) -> int:
-    """Load the newest sound checkpoint, if there is one, and return the number of steps it has behind it."""
-    state = checkpoints.load_newest()
-    if state is None:
-        return 0
-    method.load_state_dict(state["method"])
-    optimizer.load_state_dict(state["optimizer"])
-    scaler.load_state_dict(state["scaler"])
-    return state["step"]
+def plan_horizon(settings: PretrainSettings, patches: int) -> Horizon:
+    """How long a run on so many patches is.
 
-
-def state_of(
-    step: int, method: Method, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
-) -> dict[str, Any]:
-    """All that a run needs to go on after `step` steps."""
-    return {
-        "step": step,
-        "method": method.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "scaler": scaler.state_dict(),
-    }
-
-
-def seed_step(seed: int, step: int, rank: int) -> None:
-    """Seed torch (e.g. drop path) by the step, so that there is no state of random numbers to save and restore."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1)))
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast | nullcontext:
-    """The context in which the networks run; losses leave it."""
-    return nullcontext() if precision == "fp32" else torch.autocast(device.type, AUTOCAST[precision])
-
-
-def clip_gradients(method: Method, limit: float | None) -> None:
-    """Clip the norm of each parameter's gradient by itself, as the original DINO does."""
-    if limit is not None:
-        for parameter in method.parameters():
-            if parameter.grad is not None:
-                nn.utils.clip_grad_norm_(parameter, limit)
-
-
-class Normaliser:
-    """uint8 crops (V, B, px, px, 3) to normalised float32 (V, B, 3, px, px) on the device, channels last in memory."""
-
-    def __init__(self, settings: PretrainSettings, device: torch.device) -> None:
-        self.device = device
-        self.shift = 255 * torch.tensor(settings.mean, device=device)
-        self.factor = 1 / (255 * torch.tensor(settings.std, device=device))
-
-    def __call__(self, crops: torch.Tensor) -> torch.Tensor:
-        """Normalise."""
-        values = crops.to(self.device, non_blocking=True).float()
-        return values.sub_(self.shift).mul_(self.factor).permute(0, 1, 4, 2, 3)
+    Raises:
+        UserError: it has no step, or its warm-up never ends.
+    """
+    steps_per_epoch = max(patches // settings.batch, 1)
+    steps = settings.steps if settings.steps is not None else round(settings.epochs * steps_per_epoch)
+    if steps < 1:
+        raise UserError(
+            f"{settings.epochs} epochs of {patches} patches are less than one batch of {settings.batch}; "
+            "raise `epochs`, lower `batch`, or add slides"
+        )
+    warmup_steps = round(settings.warmup_epochs * steps_per_epoch)
+    if warmup_steps >= steps:
+        raise UserError(
+            f"the warm-up of {settings.warmup_epochs:g} epochs takes {warmup_steps} steps, no less than the whole run "
+            f"of {steps}; lower `warmup_epochs` or lengthen the run"
+        )
+    return Horizon(steps, steps_per_epoch)
 
 
 @contextmanager
-def catch_signals(is_main: bool) -> Iterator[list[int]]:
+def catch_signals() -> Iterator[list[int]]:
     """Yield a list to which SIGTERM and SIGUSR1 are added as they come.
 
-    The state is the same in all processes, so that the main one alone saves it. The others work on until it has:
-    were they to stop at once, it could not end its step. What started the processes ends them then.
+    Whichever process is signalled, all end after the same step: were one to stop at once, the others could not end it.
     """
     caught: list[int] = []
 
     def catch(number: int, _: object) -> None:
-        if is_main:
-            caught.append(number)
+        caught.append(number)
 
     before = {number: signal.signal(number, catch) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:

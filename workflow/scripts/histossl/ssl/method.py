@@ -10,6 +10,7 @@ from torch import nn
 from histossl.encoders.backbone import build_backbone
 from histossl.errors import UserError
 from histossl.ssl.settings import PretrainSettings
+from histossl.ssl.share import Share, share_drop_path
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,21 @@ class Horizon:
 class Method(nn.Module, ABC):
     """A method holds all its networks and buffers as submodules: its state_dict is all there is to resume from.
 
-    `Method(settings, horizon)` builds it; the loop wraps it for several processes, calls it, and hands parameters
-    that need a gradient to the optimizer.
+    `Method(settings, horizon, share)` builds it; the loop wraps it for several processes, calls it, and hands
+    parameters that need a gradient to the optimizer. A step's batch comes in `settings.accumulate` parts, each in a
+    forward of its own; what moves once a step (a centre, an average) moves in `after_step`.
     """
 
-    def __init__(self, settings: PretrainSettings, horizon: Horizon) -> None:
+    def __init__(self, settings: PretrainSettings, horizon: Horizon, share: Share) -> None:
         super().__init__()
-        self.horizon = horizon
+        self.horizon, self.share = horizon, share
 
     @abstractmethod
     def forward(self, crops: list[torch.Tensor], step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Loss of a batch.
+        """Loss of a part of a batch.
 
         Args:
-            crops: for each side length (V, B, 3, px, px), normalised.
+            crops: for each side length (V, B, 3, px, px), normalised; B are the samples of `share`.
             step: counts from 0.
 
         Returns:
@@ -54,11 +56,17 @@ class Method(nn.Module, ABC):
         """Follow the optimizer's step, e.g. with a moving average."""
 
     @abstractmethod
+    def backbones(self) -> list[nn.Module]:
+        """The networks in which the time goes: what is worth compiling."""
+
+    @abstractmethod
     def encoder(self) -> nn.Module:
         """The network whose weights are the run's result."""
 
 
-def training_backbone(settings: PretrainSettings, training_args: dict[str, Any] | None = None) -> nn.Module:
+def training_backbone(
+    settings: PretrainSettings, share: Share, training_args: dict[str, Any] | None = None
+) -> nn.Module:
     """The network in the state in which training starts: the very weights of the untrained control.
 
     A vision transformer is made to take crops of any size; that adds no weights.
@@ -73,6 +81,7 @@ def training_backbone(settings: PretrainSettings, training_args: dict[str, Any] 
     backbone = build_backbone(settings.model, settings.model_args, settings.seed, training_args=training_args)
     for px in {view.px for view in settings.augmentation.views}:
         check_takes(backbone, settings.model, px)
+    share_drop_path(backbone, share)
     return backbone
 
 

@@ -1,12 +1,17 @@
 """The processes that share a run's work: one, or those that torchrun started."""
 
+import ctypes
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import distributed
+
+PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,21 @@ class Processes:
             distributed.all_reduce(value)
         return float(value) / self.count
 
+    def largest(self, number: int) -> int:
+        """The largest of the processes' numbers; all must call it. It waits for them, but not for their devices."""
+        if self.count == 1:
+            return number
+        value = torch.tensor(number)
+        distributed.all_reduce(value, distributed.ReduceOp.MAX)
+        return int(value)
+
+    def from_main(self, text: str) -> str:
+        """The main process's text; all must call it."""
+        texts = [text]
+        if self.count > 1:
+            distributed.broadcast_object_list(texts, src=0, device=torch.device("cpu"))
+        return texts[0]
+
 
 @contextmanager
 def join_processes() -> Iterator[Processes]:
@@ -42,9 +62,10 @@ def join_processes() -> Iterator[Processes]:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)
     if count > 1:
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield Processes(rank, count, device)
-    finally:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
+        # torchrun killed by SIGKILL ends nobody, and they would write beside the run that takes their place.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    yield Processes(rank, count, device)
+    # Not where an exception ends this process: it would wait for the others, and they for it.
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

@@ -47,6 +47,21 @@ class AugmentationSettings:
 
 
 @dataclass(frozen=True)
+class HealthSettings:
+    """How a run is examined; see `histossl.ssl.health`."""
+
+    every_steps: int
+    patches: int
+    """Patches of the run's own that the encoder is examined on, the same each time."""
+    on_collapse: str
+    """`stop` or `continue`."""
+    knn: str | None
+    """Patch data set, or `dataset:split`, whose labels the nearest neighbours are to tell."""
+    knn_patches: int
+    """At most so many of them."""
+
+
+@dataclass(frozen=True)
 class PretrainSettings:
     """One pretraining run. Everything here changes the result; what only changes speed is not here."""
 
@@ -63,6 +78,9 @@ class PretrainSettings:
     seed: int
     batch: int
     """Patches a step over all processes together."""
+    accumulate: int
+    """Parts that a batch is worked through in, for networks whose batch doesn't fit into memory. Batch norm and what
+    compares samples with each other (SimCLR's negatives, KoLeo) see a part at a time."""
     epochs: float | None
     steps: int | None
     """Length of the run; one of the two is given."""
@@ -78,6 +96,7 @@ class PretrainSettings:
     gradient_clip: float | None
     precision: str
     augmentation: AugmentationSettings
+    health: HealthSettings
 
 
 def read_settings(values: dict[str, Any], methods: Collection[str]) -> PretrainSettings:
@@ -95,15 +114,24 @@ def read_settings(values: dict[str, Any], methods: Collection[str]) -> PretrainS
     if method not in methods:
         raise UserError(f"pretraining method {method!r} is unknown; choose one of {', '.join(sorted(methods))}")
     plain = {key: value for key, value in values.items() if key not in methods}
-    augmentation = dict(plain.get("augmentation", {}))
-    augmentation["views"] = tuple(
-        fill(ViewSettings, {**view, "scale": tuple(view.get("scale", ()))}, "augmentation.views")
-        for view in augmentation.get("views", ())
-    )
-    plain["augmentation"] = fill(AugmentationSettings, augmentation, "augmentation")
+    plain["augmentation"] = read_augmentation(plain.get("augmentation", {}))
+    plain["health"] = fill(HealthSettings, plain.get("health", {}), "health")
     settings = fill(PretrainSettings, {**plain, "method_settings": values.get(method, {})}, "pretraining")
     check(settings)
     return settings
+
+
+def read_augmentation(values: dict[str, Any]) -> AugmentationSettings:
+    """Turn the settings under `augmentation` into `AugmentationSettings`.
+
+    Raises:
+        UserError: a key is missing or unknown.
+    """
+    views = tuple(
+        fill(ViewSettings, {**view, "scale": tuple(view.get("scale", ()))}, "augmentation.views")
+        for view in values.get("views", ())
+    )
+    return fill(AugmentationSettings, {**values, "views": views}, "augmentation")
 
 
 def check(settings: PretrainSettings) -> None:
@@ -111,6 +139,16 @@ def check(settings: PretrainSettings) -> None:
     if (settings.epochs is None) == (settings.steps is None):
         raise UserError(
             f"pretraining has epochs={settings.epochs} and steps={settings.steps}; give exactly one of the two"
+        )
+    if settings.batch % settings.accumulate:
+        raise UserError(
+            f"a batch of {settings.batch} can't be worked through in {settings.accumulate} parts of one size; "
+            "change `batch` or `accumulate`"
+        )
+    if settings.epochs is not None and settings.warmup_epochs >= settings.epochs:
+        raise UserError(
+            f"warmup_epochs is {settings.warmup_epochs:g} in a run of {settings.epochs:g} epochs, so that the learning "
+            "rate would never fall; lower `warmup_epochs` or raise `epochs`"
         )
     choices = {
         "sampling": ("uniform", "slide_balanced"),

@@ -11,8 +11,11 @@ from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import nn
 
 from histossl.errors import UserError
-from histossl.ssl.method import Horizon, Method, feature_spread, training_backbone
+from histossl.ssl.figures import feature_std
+from histossl.ssl.method import Horizon, Method, training_backbone
+from histossl.ssl.precision import at_least_float32
 from histossl.ssl.settings import PretrainSettings, fill
+from histossl.ssl.share import Share
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,18 @@ class SimclrSettings:
 class Simclr(Method):
     """One network with a projection head; negatives are the views of the global batch, over all processes."""
 
-    def __init__(self, settings: PretrainSettings, horizon: Horizon) -> None:
+    def __init__(self, settings: PretrainSettings, horizon: Horizon, share: Share) -> None:
         """Build the network and its head.
 
         Raises:
             UserError: the settings don't fit the method.
         """
-        super().__init__(settings, horizon)
+        super().__init__(settings, horizon, share)
         own = fill(SimclrSettings, settings.method_settings, "simclr")
         view_px = [view.px for view in settings.augmentation.views for _ in range(view.count)]
         if len(view_px) != 2 or view_px[0] != view_px[1]:
             raise UserError(f"simclr needs exactly two views of one size, but the views' sizes are {view_px}")
-        self.backbone = training_backbone(settings, settings.training_args)
+        self.backbone = training_backbone(settings, share, settings.training_args)
         self.head = SimCLRProjectionHead(self.backbone.num_features, own.hidden_dim, own.output_dim, own.head_layers)
         self.loss = NTXentLoss(own.temperature, gather_distributed=torch.distributed.is_initialized())
 
@@ -48,10 +51,14 @@ class Simclr(Method):
         """The NT-Xent loss of the two views."""
         (views,) = crops
         features = self.backbone(views.flatten(0, 1))
-        first, second = self.head(features).float().chunk(2)
+        first, second = at_least_float32(self.head(features)).chunk(2)
         with torch.autocast(views.device.type, enabled=False):
             loss = self.loss(first, second)
-        return loss, {"feature_std": feature_spread(features[: views.shape[1]])}
+        return loss, {"feature_std": feature_std(features[: views.shape[1]]), "output_std": feature_std(first)}
+
+    def backbones(self) -> list[nn.Module]:
+        """All networks but the heads."""
+        return [self.backbone]
 
     def encoder(self) -> nn.Module:
         """The network without its head."""

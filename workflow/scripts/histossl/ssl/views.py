@@ -1,20 +1,23 @@
 """The random parameters of the views that a network is shown of a patch.
 
-Parameters are drawn here and applied elsewhere (`views_opencv`), so that another route, e.g. in batches on an
-accelerator, can apply the very same ones. A patch's parameters depend on the seed, the epoch and the patch, never
-on the process or worker that makes the views.
+Parameters are drawn here and applied elsewhere: patch by patch on the CPU (`views_opencv`), or in batches on an
+accelerator (`views_torch`); both give the same pictures to rounding. A patch's parameters depend on the seed, the
+epoch and the patch, never on the process or worker that makes the views.
 
-All colour work of a view comes down to two maps:
-    stain:   density -> density @ stain_matrix + stain_shift, where density = -ln(colour), colour in 0..1
-    colour:  colour -> colour_matrix @ colour + colour_mean_weight * (mean luma of the view)
+A view is made in this order, each step rounded to 8 bits:
+    crop:     the box, resized to the view's size (bicubic, antialiased), mirrored, its axes swapped
+    stain:    density -> density @ stain_matrix + stain_shift, where density = -ln(colour), colour in 0..1
+    colour:   colour -> colour_matrix @ colour + colour_mean_weight * (mean luma of the view)
+    blur:     a Gaussian
+    solarise: values of 128 and more are inverted
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from histossl.ssl.settings import AugmentationSettings
+from histossl.ssl.view_parameters import ViewParameters
 
 CROP_TRIES = 10
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -39,101 +42,80 @@ GRAYSCALE, BLUR, BLUR_SIGMA, SOLARISE = range(STAIN + 7, STAIN + 11)
 NUMBERS = SOLARISE + 1
 
 
-@dataclass(frozen=True)
-class ViewParameters:
-    """Parameters of V views of each of B patches; view v is `settings.views` unrolled by `count`."""
-
-    warp: np.ndarray
-    """(B, V, 2, 3): source x, y (px indices of the patch) = warp @ (x, y, 1) of the view."""
-    stained: np.ndarray
-    """(B, V) bool: whether the stain map is more than the identity."""
-    stain_matrix: np.ndarray
-    """(B, V, 3, 3)."""
-    stain_shift: np.ndarray
-    """(B, V, 3)."""
-    colour_matrix: np.ndarray
-    """(B, V, 3, 3)."""
-    colour_mean_weight: np.ndarray
-    """(B, V)."""
-    blur_sigma: np.ndarray
-    """(B, V), px; 0 for no blur."""
-    solarised: np.ndarray
-    """(B, V) bool."""
+def view_sides(settings: AugmentationSettings) -> list[int]:
+    """Side of each view, px: `settings.views` unrolled by `count`."""
+    return [view.px for view in settings.views for _ in range(view.count)]
 
 
 def draw_views(
     settings: AugmentationSettings, patch_px: int, seed: int, epoch: int, indices: Sequence[int]
-) -> ViewParameters:
-    """Draw the views' parameters for the patches `indices` (B of them) in `epoch`."""
-    view_count = sum(view.count for view in settings.views)
-    numbers = np.stack([np.random.default_rng([seed, epoch, index]).random((view_count, NUMBERS)) for index in indices])
+) -> ViewParameters[np.ndarray]:
+    """Draw the parameters (B, V, ...) of the V views of the patches `indices` (B of them) in `epoch`."""
+    sides = view_sides(settings)
+    shape = len(sides), NUMBERS
+    numbers = np.stack([np.random.default_rng([seed, epoch, index]).random(shape) for index in indices])
 
     def per_view(name: str) -> np.ndarray:
         return np.array([getattr(view, name) for view in settings.views for _ in range(view.count)])
 
-    left, top, width, height = draw_boxes(numbers, per_view("scale"), settings.aspect)
     stained = numbers[..., STAIN] < settings.stain_probability
     stain_matrix, stain_shift = draw_stain_maps(numbers, stained, settings)
     colour_matrix, colour_mean_weight = draw_colour_maps(numbers, settings)
     low, high = settings.blur_sigma
     blurred = numbers[..., BLUR] < per_view("blur_probability")
-    return ViewParameters(
-        warp=warp_matrices(
-            left * patch_px,
-            top * patch_px,
-            width * patch_px,
-            height * patch_px,
-            (numbers[..., ORIENTATION] * 8).astype(int),
-            per_view("px"),
-        ),
+    sigma = np.where(blurred, low + numbers[..., BLUR_SIGMA] * (high - low), 0.0)
+    return ViewParameters.of(
+        box=draw_boxes(numbers, per_view("scale"), settings.aspect, patch_px),
+        orientation=np.floor(numbers[..., ORIENTATION] * 8),
         stained=stained,
         stain_matrix=stain_matrix,
         stain_shift=stain_shift,
         colour_matrix=colour_matrix,
         colour_mean_weight=colour_mean_weight,
-        blur_sigma=np.where(blurred, low + numbers[..., BLUR_SIGMA] * (high - low), 0.0),
+        # A border can be mirrored no further than to the opposite one.
+        blur_taps=blur_taps(sigma, min(int(np.ceil(3 * high)), min(sides) - 1)),
         solarised=numbers[..., SOLARISE] < per_view("solarise_probability"),
     )
 
 
-def draw_boxes(
-    numbers: np.ndarray, scale: np.ndarray, aspect: tuple[float, float]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Left, top, width and height of the crops, each (B, V), as shares of the patch's side.
+def draw_boxes(numbers: np.ndarray, scale: np.ndarray, aspect: tuple[float, float], patch_px: int) -> np.ndarray:
+    """Left, top, width and height of the crops in px, (B, V, 4).
 
     As torchvision's RandomResizedCrop does it: area and logarithm of the aspect ratio are uniform, a box that
-    doesn't fit is drawn again up to ten times, and after that the whole patch is taken.
+    doesn't fit is drawn again up to ten times, and after that the largest one in the middle is taken.
     """
     low, high = scale[:, :1], scale[:, 1:]
-    area = low + numbers[..., AREA] * (high - low)
+    area = patch_px**2 * (low + numbers[..., AREA] * (high - low))
     log_low, log_high = np.log(aspect)
     ratio = np.exp(log_low + numbers[..., ASPECT] * (log_high - log_low))
-    widths, heights = np.sqrt(area * ratio), np.sqrt(area / ratio)
-    fits = (widths <= 1) & (heights <= 1)
+    widths, heights = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
+    fits = (np.minimum(widths, heights) >= 1) & (np.maximum(widths, heights) <= patch_px)
     first = fits.argmax(-1)[..., None]
-    any_fits = fits.any(-1)
-    width = np.where(any_fits, np.take_along_axis(widths, first, -1)[..., 0], 1.0)
-    height = np.where(any_fits, np.take_along_axis(heights, first, -1)[..., 0], 1.0)
-    return numbers[..., LEFT] * (1 - width), numbers[..., TOP] * (1 - height), width, height
+    width, height = (np.take_along_axis(sides, first, -1)[..., 0] for sides in (widths, heights))
+    left = np.floor(numbers[..., LEFT] * (patch_px - width + 1))
+    top = np.floor(numbers[..., TOP] * (patch_px - height + 1))
+    box = np.stack([left, top, width, height], -1)
+    return np.where(fits.any(-1)[..., None], box, middle_box(aspect, patch_px))
 
 
-def warp_matrices(
-    left: np.ndarray, top: np.ndarray, width: np.ndarray, height: np.ndarray, orientation: np.ndarray, px: np.ndarray
-) -> np.ndarray:
-    """Matrices (..., 2, 3) from a view's pixel indices to the patch's, for a box in px and one of 8 orientations.
+def middle_box(aspect: tuple[float, float], patch_px: int) -> np.ndarray:
+    """Left, top, width and height of the largest box in the middle of a patch that keeps to `aspect`."""
+    ratio = np.clip(1.0, *aspect)
+    size = np.rint(patch_px * np.minimum(1.0, [ratio, 1 / ratio]))
+    return np.concatenate([(patch_px - size) // 2, size])
 
-    Tissue has no up: bit 0 of `orientation` mirrors left and right, bit 1 top and bottom, bit 2 swaps the axes.
+
+def blur_taps(sigma: np.ndarray, radius: int) -> np.ndarray:
+    """Weights at 0, 1, ... `radius` px of Gaussians with standard deviations `sigma` (px), (..., radius + 1).
+
+    They are whole multiples of 1/256 that sum to exactly 1: so does OpenCV calculate with bytes, a flat area keeps
+    its colour, and half precision holds them as they are.
     """
-    matrix = np.zeros((*left.shape, 2, 3))
-    swap = (orientation & 4) > 0
-    for axis, (start, length, bit) in enumerate(((left, width, 1), (top, height, 2))):
-        mirrored = (orientation & bit) > 0
-        step = np.where(mirrored, -length, length) / px
-        matrix[..., axis, axis] = np.where(swap, 0.0, step)
-        matrix[..., axis, 1 - axis] = np.where(swap, step, 0.0)
-        # Pixel i covers i..i+1, so that its centre is at i + 0.5 in the view and in the patch.
-        matrix[..., axis, 2] = np.where(mirrored, start + length, start) + 0.5 * step - 0.5
-    return matrix
+    weights = np.exp(-0.5 * (np.arange(radius + 1) / np.maximum(sigma, 1e-3)[..., None]) ** 2)
+    weights /= 2 * weights.sum(-1, keepdims=True) - weights[..., :1]
+    taps = np.rint(256 * weights)
+    taps[..., 0] = 256 - 2 * taps[..., 1:].sum(-1)
+    return taps / 256
 
 
 def draw_stain_maps(
