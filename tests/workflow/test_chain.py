@@ -150,7 +150,7 @@ RERUNS = {
     "encoders.simclr.pretrain.steps": (5, {"pretrain"} | AFTER_ENCODER),
     "encoders.simclr.pretrain.health.every_steps": (2, {"pretrain"} | AFTER_ENCODER),
     "shards.max_patches_per_slide": (21, {"pack_tiles", "draw_views", "pretrain"} | AFTER_ENCODER),
-    "encoders.dino.pretrain.augmentation.hue": (0.05, {"draw_views", "pretrain"} | AFTER_ENCODER),
+    "encoders.dino.pretrain.augmentation.hue": (0.08, {"draw_views", "pretrain"} | AFTER_ENCODER),
     "tilings.p64.min_tissue": (0.6, {"tile_slide"} | AFTER_TILES),
     "tissue.min_area_mm2": (0.03, {"segment_tissue", "tile_slide"} | AFTER_TILES),
     "slides.assumed_spacing_um": (0.4, {"segment_tissue", "tile_slide"} | AFTER_TILES),

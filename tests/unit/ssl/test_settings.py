@@ -6,7 +6,7 @@ from histossl.ssl.settings import read_settings
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones(dino_values):
-    with pytest.raises(UserError, match="'mae' is unknown; choose one of dino, simclr"):
+    with pytest.raises(UserError, match="'mae' is unknown; choose one of byol, dino, ibot, simclr"):
         read_settings({**dino_values, "method": "mae"}, METHODS)
 
 
