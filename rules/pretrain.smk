@@ -73,9 +73,11 @@ rule pretrain:
         runtime=grow(1440),
     params:
         launch=script("launch"),
-        # Of the resources granted, not of the configuration: a limit on the command line lowers them.
+        # Of the resources granted, not of the configuration: a limit on the command line lowers them. What is a function
+        # of resources reruns nothing when it changes, which is right for what only changes speed.
         gpus=lambda wildcards, resources: resources.get("gpu", COMPUTE["pretrain_gpus"]),
         nodes=lambda wildcards, resources: resources.get("nodes", 1),
+        compiled=lambda wildcards, resources: ["--compile"] if COMPUTE["pretrain_compile"] else [],
         script=script("pretrain"),
         code=code("pretrain"),
         settings=lambda wildcards: as_json(plan.pretrain_settings(CONFIG, wildcards.encoder)),
@@ -87,7 +89,7 @@ rule pretrain:
         "python {params.launch:q} --gpus={params.gpus} --nodes={params.nodes} {params.script:q} --name={wildcards.encoder:q}"
         " --settings={params.settings:q} --slides={input.slides:q} --shards={params.shards:q}"
         " --knn-source {input.knn:q} --output={output.encoder:q} --curve={output.curve:q} --checkpoints={params.checkpoints:q}"
-        " --workers={threads} --threads={threads} --code={params.code} 2>&1 | (trap '' TERM INT USR1; exec tee {log:q})"
+        " --workers={threads} --threads={threads} --code={params.code} {params.compiled} 2>&1 | (trap '' TERM INT USR1; exec tee {log:q})"
 
 
 rule draw_views:

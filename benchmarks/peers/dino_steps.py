@@ -5,7 +5,7 @@ these peers' own parts are the same. Each function builds student, teacher, head
 one step on the crops it is given (a list of (B, 3, px, px), the two global ones first).
 """
 
-import copy
+import warnings
 from collections.abc import Callable
 
 import timm
@@ -27,8 +27,12 @@ def build_networks(model: str, device: torch.device, fused_attention: bool) -> t
         for block in network.blocks:
             block.attn.fused_attn = fused_attention
     teacher.load_state_dict(student.state_dict())
-    student_head = DINOProjectionHead(student.num_features, 2048, 256, OUTPUT_DIM, freeze_last_layer=1)
-    teacher_head = copy.deepcopy(student_head)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        student_head, teacher_head = (
+            DINOProjectionHead(student.num_features, 2048, 256, OUTPUT_DIM, freeze_last_layer=1) for _ in range(2)
+        )
+    teacher_head.load_state_dict(student_head.state_dict())
     for frozen in (teacher, teacher_head):
         deactivate_requires_grad(frozen)
     return tuple(network.to(device).train() for network in (student, student_head, teacher, teacher_head))

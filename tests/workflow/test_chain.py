@@ -122,7 +122,15 @@ def test_a_second_run_does_nothing(finished):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("pretrain_threads", 2), ("embed_threads", 2), ("embed_batch", 7), ("mil_threads", 2), ("pretrain_gpus", 0)],
+    [
+        ("pretrain_threads", 2),
+        ("embed_threads", 2),
+        ("embed_batch", 7),
+        ("mil_threads", 2),
+        ("pretrain_gpus", 4),
+        ("pretrain_nodes", 2),
+        ("pretrain_compile", True),
+    ],
 )
 def test_what_only_changes_speed_reruns_nothing(finished, key, value):
     assert planned(finished, edited(f"compute.{key}", value)) == set()
