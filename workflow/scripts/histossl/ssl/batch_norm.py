@@ -4,9 +4,26 @@ from types import MethodType
 
 import torch
 from timm.layers import convert_sync_batchnorm
-from torch import nn
-from torch.distributed.nn.functional import all_reduce
+from torch import distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class SumOverProcesses(torch.autograd.Function):
+    """Sum of a tensor over the processes; gradients come from all of them too."""
+
+    @staticmethod
+    def forward(context: object, values: torch.Tensor) -> torch.Tensor:
+        """Sum."""
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: object, gradient: torch.Tensor) -> torch.Tensor:
+        """Each process's values went into the sum of each process."""
+        total = gradient.contiguous().clone()
+        distributed.all_reduce(total)
+        return total
 
 
 def share_statistics(network: nn.Module, device: torch.device) -> nn.Module:
@@ -31,10 +48,10 @@ def normalise_globally(layer: _BatchNorm, values: torch.Tensor) -> torch.Tensor:
     wide = values.to(torch.promote_types(values.dtype, torch.float32))
     if layer.training:
         # Processes need not have as many: the tokens that iBOT masks are not.
-        sums = all_reduce(torch.cat([wide.sum(dims), wide.new_tensor([values.numel() // values.shape[1]])]))
+        sums = SumOverProcesses.apply(torch.cat([wide.sum(dims), wide.new_tensor([values.numel() // values.shape[1]])]))
         mean, count = sums[:-1] / sums[-1].detach(), sums[-1].detach()
         # A second pass instead of the mean of squares, which would lose the digits that the variance is made of.
-        variance = all_reduce((wide - mean.view(shape)).square().sum(dims)) / count
+        variance = SumOverProcesses.apply((wide - mean.view(shape)).square().sum(dims)) / count
         if layer.track_running_stats:
             with torch.no_grad():
                 layer.num_batches_tracked += 1
