@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -162,24 +161,6 @@ def test_two_processes_give_the_losses_of_one(dino_values, shard_paths, shards, 
     assert len(alone) == len(together) == 2
     for one, two in zip(alone, together, strict=True):
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
-
-
-@pytest.mark.slow
-def test_a_killed_run_ends_in_the_same_weights(simclr_values, shard_paths, shards, tmp_path):
-    values = {**simclr_values, "steps": 200}
-    whole = train(values, shards, tmp_path / "whole")
-    line = [sys.executable, *command(values, shard_paths, tmp_path, "--workers", "1", "--checkpoint-every-s", "0")]
-    process = subprocess.Popen(line, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len(list(tmp_path.glob("checkpoints/*/step-*.pt"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert list(tmp_path.glob("checkpoints/*/step-*.pt"))
-    subprocess.run(line, check=True, capture_output=True)
-    weights = load_encoder(tmp_path / "encoder.pt")[2]
-    assert (weights, figures(tmp_path / "curve.jsonl")) == whole
-    assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.mark.slow

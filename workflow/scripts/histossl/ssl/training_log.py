@@ -5,12 +5,12 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
-from histossl.errors import UserError
+from histossl.errors import JobError, UserError
 from histossl.files import write_text_whole
 from histossl.progress import Progress, clock
 from histossl.ssl.collapse import HEALTHY, NOT_FINITE, REMEDIES, Verdict, judge
@@ -162,10 +162,20 @@ class TrainingLog:
         return figures
 
     def append(self, line: Mapping[str, object]) -> None:
-        """Write a line to the working file and for TensorBoard."""
-        with self.working_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        self.events.add(line)
+        """Write a line to the working file and for TensorBoard.
+
+        Raises:
+            JobError: it can't be written.
+        """
+        try:
+            with self.working_file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            self.events.add(line)
+        except OSError as error:
+            raise JobError(
+                f"{self.working_file}: the training curve can't be written ({error.strerror}); free space or rights "
+                "there and rerun, the run goes on from its last checkpoint"
+            ) from error
 
     def check_finite(self, step: int, loss: float) -> None:
         """Raise a UserError where the loss is not a number any more; the verdict is the last line of the curve."""
@@ -216,11 +226,12 @@ class TrainingLog:
 
 
 def read_curve(path: Path, last_step: int) -> list[dict]:
-    """The lines of a curve up to `last_step`."""
-    lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
-    # The last line is cut short where the process was killed while it wrote.
-    whole = [json.loads(line) for line in lines if line.endswith("\n")]
-    return [line for line in whole if line["step"] <= last_step]
+    """The lines of a curve up to `last_step`; what a kill or a power cut left of a line is passed over."""
+    lines: list[dict] = []
+    for text in path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []:
+        with suppress(json.JSONDecodeError):
+            lines.append(json.loads(text))
+    return [line for line in lines if line["step"] <= last_step]
 
 
 def rounded(line: Mapping[str, float | int | str]) -> dict[str, float | int | str]:
