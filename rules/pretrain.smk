@@ -40,7 +40,8 @@ rule choose_slides:
     params:
         script=script("choose_slides"),
         sheet=Path(CONFIG["slides"]["sheet"]),
-        tested=lambda wildcards: as_json(plan.tested_tasks(CONFIG, wildcards.encoder)),
+        # A function of resources, so that it reruns nothing by itself.
+        tested=lambda wildcards, resources: as_json(plan.tested_tasks(CONFIG, wildcards.encoder)),
         # Not used by the command. It is what the command will find: the list is written anew when it changes, and not
         # when the code or another column of the sheet does, which would train the encoder again.
         shards=lambda wildcards: as_json(plan.shards(CONFIG, wildcards.encoder, SLIDES)),
@@ -86,6 +87,8 @@ rule pretrain:
         shards=lambda wildcards, input: Path(input.shards[0]).parent,
         checkpoints="results/checkpoints/{encoder}",
     shell:
+        # A scheduler signals all processes of a job: the shell has to outlive the script, which saves its state.
+        "trap '' TERM USR1; "
         "python {params.launch:q} --gpus={params.gpus} --nodes={params.nodes} {params.script:q} --name={wildcards.encoder:q}"
         " --settings={params.settings:q} --slides={input.slides:q} --shards={params.shards:q}"
         " --knn-source {input.knn:q} --output={output.encoder:q} --curve={output.curve:q} --checkpoints={params.checkpoints:q}"

@@ -47,3 +47,12 @@ def test_a_name_beyond_the_locale_does_not_end_the_script():
     ended = run_body("print('slide M\\u00fcller \\U0001f600')", PYTHONIOENCODING="ascii")
     assert ended.returncode == 0
     assert ended.stdout == b"slide M\\xfcller \\U0001f600\n"
+
+
+def test_a_full_disk_ends_in_one_sentence_whatever_a_library_makes_of_it():
+    body = "raise RuntimeError('enforce fail') from OSError(28, 'No space left on device', 'a/encoder.pt')"
+    done = run_body(body)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: a/encoder.pt: No space left on device; free space and rerun: what is finished stays\n"
+    )

@@ -160,3 +160,8 @@ def test_a_teacher_temperature_that_would_fall_is_refused(dino_values):
     dino_values["dino"]["warmup_teacher_temperature"] = 0.08
     with pytest.raises(UserError, match=r"warmup_teacher_temperature is 0\.08 and teacher_temperature 0\.07"):
         make(dino_values)
+
+
+def test_dropout_that_would_depend_on_the_number_of_gpus_is_refused(dino_values):
+    with pytest.raises(UserError, match="has dropout"):
+        make({**dino_values, "training_args": {"proj_drop_rate": 0.1}})

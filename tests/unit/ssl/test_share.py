@@ -1,6 +1,6 @@
+import pytest
 import timm
 import torch
-from torch import nn
 
 from histossl.ssl.share import Share, SharedDropPath, share_drop_path
 
@@ -40,10 +40,9 @@ def test_all_drop_paths_of_a_network_are_replaced_and_its_weights_keep_their_nam
     names = list(network.state_dict())
     share_drop_path(network, Share(4))
     probabilities = [module.probability for module in network.modules() if isinstance(module, SharedDropPath)]
-    assert probabilities == [0.15, 0.15, 0.3, 0.3] or len(probabilities) == 4
+    assert probabilities == pytest.approx([0.15, 0.15, 0.3, 0.3])
     assert not any(isinstance(module, timm.layers.DropPath) for module in network.modules())
     assert list(network.state_dict()) == names
     torch.manual_seed(0)
     first = network.train()(torch.ones(8, 3, 16, 16))
-    assert isinstance(first, torch.Tensor) and not torch.equal(first[:4], first[4:])
-    assert isinstance(network, nn.Module)
+    assert not torch.equal(first[:4], first[4:])

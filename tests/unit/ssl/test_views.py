@@ -85,3 +85,11 @@ def test_a_gaussian_reaches_no_further_than_the_smallest_view():
     taps = draw_views(replace(SETTINGS, blur_sigma=(5.0, 5.0)), 24, seed=0, epoch=0, indices=[0]).blur_taps
     assert taps.shape[-1] == 8
     np.testing.assert_allclose(taps[..., 0] + 2 * taps[..., 1:].sum(-1), 1.0)
+
+
+def test_a_jitter_of_more_than_one_turns_no_colour_into_its_negative():
+    settings = replace(SETTINGS, jitter_probability=1.0, brightness=1.2, contrast=0.0, saturation=0.0, hue=0.0)
+    brightness = draw_views(settings, 24, 1, 0, range(400)).colour_matrix.sum((-2, -1)) / 3
+    assert brightness.min() >= 0
+    assert brightness.max() <= 2.2
+    assert brightness.mean() == pytest.approx(1.1, abs=0.06)

@@ -1,5 +1,6 @@
 """How every script of `workflow/scripts` starts and ends."""
 
+import errno
 import gc
 import json
 import os
@@ -34,11 +35,24 @@ def run(main: Callable[[], None]) -> None:
     except (UserError, JobError) as error:
         report(f"error: {error}", expected=True)
         sys.exit(1)
-    except Exception:
+    except Exception as error:
+        if (full := find_full_disk(error)) is not None:
+            where = f"{full.filename}: " if full.filename else ""
+            report(f"error: {where}{full.strerror}; free space and rerun: what is finished stays", expected=True)
+            sys.exit(1)
         report(traceback.format_exc(), expected=False)
         sys.exit(1)
     finally:
         gc.unfreeze()  # else triton names on standard error, below our sentence, all that it was not freed of
+
+
+def find_full_disk(error: BaseException | None) -> OSError | None:
+    """The error of a full disk or a used-up quota that `error` goes back to; libraries wrap it in their own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def report(message: str, expected: bool) -> None:

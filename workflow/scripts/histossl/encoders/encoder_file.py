@@ -69,8 +69,8 @@ def save_encoder(
         "curve": _columns(curve),
     }
     write_text_whole(path.with_suffix(".json"), json.dumps(card_values, indent=1, ensure_ascii=False) + "\n")
-    with whole_file(path) as temporary:
-        torch.save(content, temporary)
+    with whole_file(path) as temporary, temporary.open("wb") as file:  # torch's own writer hides why it fails
+        torch.save(content, file)
 
 
 def _columns(curve: Sequence[Mapping[str, object]]) -> dict[str, torch.Tensor]:

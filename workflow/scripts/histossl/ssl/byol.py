@@ -11,9 +11,8 @@ from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
 from lightly.utils.scheduler import cosine_schedule
 from torch import nn
 
-from histossl.errors import UserError
 from histossl.ssl.figures import feature_std
-from histossl.ssl.method import Horizon, Method, training_backbone
+from histossl.ssl.method import Horizon, Method, check_two_views, training_backbone
 from histossl.ssl.moving_average import move_average
 from histossl.ssl.precision import at_least_float32
 from histossl.ssl.settings import PretrainSettings, fill
@@ -41,9 +40,7 @@ class Byol(Method):
         """
         super().__init__(settings, horizon, share)
         self.settings = own = fill(ByolSettings, settings.method_settings, "byol")
-        view_px = [view.px for view in settings.augmentation.views for _ in range(view.count)]
-        if len(view_px) != 2 or view_px[0] != view_px[1]:
-            raise UserError(f"byol needs exactly two views of one size, but the views' sizes are {view_px}")
+        check_two_views(settings)
         self.online_backbone = training_backbone(settings, share, settings.training_args)
         self.target_backbone = training_backbone(settings, share)
         feature_dim = self.online_backbone.num_features

@@ -74,11 +74,14 @@ def pretrain(
         finished = build_backbone(settings.model, settings.model_args, settings.seed)
         check_takes(finished, settings.model, settings.input_px)
         training = Training(settings, horizon, processes, compiled)
-        checkpoints = Checkpoints(checkpoints_dir, {**asdict(settings), "code": code}, shards.data_hash)
+        identity = {**asdict(settings), "code": code, "slides": shards.slides}
+        del identity["health"]  # how a run is watched changes nothing of it
+        checkpoints = Checkpoints(checkpoints_dir, identity, shards.data_hash)
         first_step = damaged = 0
         if (saved := checkpoints.load_newest()) is not None:
             training.load(saved["training"])
             first_step, damaged = saved["step"], saved["damaged"]
+        del saved  # as large as the networks and the optimizer together
         if processes.largest(first_step) != -processes.largest(-first_step):
             raise JobError(
                 f"{name}: the processes see different checkpoints in {checkpoints.folder}, whose file system shows new "
@@ -109,7 +112,7 @@ def pretrain(
             checkpoints.folder / "curve.jsonl",
             curve_path.parent / "tensorboard",
             len(shards),
-            damaged,
+            damaged if processes.is_main else 0,
         )
         waiting = WaitingClock(device)
         saved_at = time.monotonic()
@@ -129,7 +132,14 @@ def pretrain(
         with catch_signals() as caught:
             untrained = examine() if first_step == 0 else {}
             for step in range(first_step, horizon.steps):
-                figures = training.step(step, (take_crops() for _ in range(settings.accumulate)))
+                try:
+                    figures = training.step(step, (take_crops() for _ in range(settings.accumulate)))
+                except torch.OutOfMemoryError as error:
+                    raise UserError(
+                        f"{name}: the GPU's memory does not hold its share of {settings.batch // settings.accumulate} "
+                        f"patches over {processes.count} GPU(s); raise `accumulate` (now {settings.accumulate}) or "
+                        "`compute: pretrain_gpus`, or lower `batch`"
+                    ) from error
                 if step == 0:
                     log.write(0, figures, training.learning_rate, untrained)
                 last = step + 1 == horizon.steps
@@ -138,11 +148,11 @@ def pretrain(
                     log.waited(waiting.take())
                     log.write(step + 1, figures, training.learning_rate, examined)
                 stopping = processes.largest(max(caught, default=0))
-                if processes.is_main and (stopping or time.monotonic() - saved_at > checkpoint_every_s):
+                saving = stopping or processes.largest(int(time.monotonic() - saved_at > checkpoint_every_s))
+                damaged = log.count_unwritten_damaged() if saving else 0
+                if saving and processes.is_main:
                     log.check_finite(step + 1, float(figures["loss"]))
-                    checkpoints.save(
-                        step + 1, {"step": step + 1, "training": training.state(), "damaged": log.unwritten_damaged}
-                    )
+                    checkpoints.save(step + 1, {"step": step + 1, "training": training.state(), "damaged": damaged})
                     saved_at = time.monotonic()
                 if stopping:
                     if processes.is_main:

@@ -82,7 +82,19 @@ def training_backbone(
     for px in {view.px for view in settings.augmentation.views}:
         check_takes(backbone, settings.model, px)
     share_drop_path(backbone, share)
+    if any(isinstance(module, nn.Dropout) and module.p > 0 for module in backbone.modules()):
+        raise UserError(
+            f"encoder model {settings.model!r} has dropout, whose random numbers would depend on the number of GPUs; "
+            "set its rates (drop_rate, proj_drop_rate...) to 0 and use drop_path_rate in `training_args`"
+        )
     return backbone
+
+
+def check_two_views(settings: PretrainSettings) -> None:
+    """Raise a UserError unless there are exactly two views, of one size."""
+    view_px = [view.px for view in settings.augmentation.views for _ in range(view.count)]
+    if len(view_px) != 2 or view_px[0] != view_px[1]:
+        raise UserError(f"{settings.method} needs exactly two views of one size, but the views' sizes are {view_px}")
 
 
 def check_takes(backbone: nn.Module, model: str, px: int) -> None:

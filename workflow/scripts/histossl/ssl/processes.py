@@ -61,6 +61,7 @@ def join_processes() -> Iterator[Processes]:
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)
+        torch.backends.cudnn.benchmark = True  # shapes stay the same from step to step
     if count > 1:
         # torchrun killed by SIGKILL ends nobody, and they would write beside the run that takes their place.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

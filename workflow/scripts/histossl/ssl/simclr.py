@@ -10,9 +10,8 @@ from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import nn
 
-from histossl.errors import UserError
 from histossl.ssl.figures import feature_std
-from histossl.ssl.method import Horizon, Method, training_backbone
+from histossl.ssl.method import Horizon, Method, check_two_views, training_backbone
 from histossl.ssl.precision import at_least_float32
 from histossl.ssl.settings import PretrainSettings, fill
 from histossl.ssl.share import Share
@@ -40,9 +39,7 @@ class Simclr(Method):
         """
         super().__init__(settings, horizon, share)
         own = fill(SimclrSettings, settings.method_settings, "simclr")
-        view_px = [view.px for view in settings.augmentation.views for _ in range(view.count)]
-        if len(view_px) != 2 or view_px[0] != view_px[1]:
-            raise UserError(f"simclr needs exactly two views of one size, but the views' sizes are {view_px}")
+        check_two_views(settings)
         self.backbone = training_backbone(settings, share, settings.training_args)
         self.head = SimCLRProjectionHead(self.backbone.num_features, own.hidden_dim, own.output_dim, own.head_layers)
         self.loss = NTXentLoss(own.temperature, gather_distributed=torch.distributed.is_initialized())

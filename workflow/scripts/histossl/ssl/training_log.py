@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -49,7 +50,7 @@ class TrainingLog:
             working_file: the curve while the run lasts.
             events_dir: folder of TensorBoard's files.
             patches: that it is trained on.
-            damaged: `unwritten_damaged` of the checkpoint that the run goes on from.
+            damaged: `count_unwritten_damaged` of the checkpoint that the run goes on from, in one of the processes.
         """
         self.name, self.settings, self.horizon = name, settings, horizon
         self.processes, self.working_file = processes, working_file
@@ -115,8 +116,7 @@ class TrainingLog:
             UserError: the loss is not finite; or the run has collapsed and is not to go on.
         """
         means = {name: self.processes.mean(value) for name, value in figures.items()}
-        damaged = torch.tensor(float(self.unwritten_damaged), device=self.processes.device)
-        newly_damaged = round(self.processes.mean(damaged) * self.processes.count)
+        newly_damaged = self.count_unwritten_damaged()
         self.unwritten_damaged = 0
         self.check_finite(step, means["loss"])
         verdict = Verdict(HEALTHY)
@@ -150,6 +150,11 @@ class TrainingLog:
         if examined is not None:
             self.end_collapsed(step, verdict)
 
+    def count_unwritten_damaged(self) -> int:
+        """Damaged patches of all processes that no line counts yet; all must call this."""
+        own = torch.tensor(float(self.unwritten_damaged), device=self.processes.device)
+        return round(self.processes.mean(own) * self.processes.count)
+
     def speed(self, step: int, now: float) -> dict[str, float]:
         """Since the last line: images/s, the share of time spent waiting for data, and the largest GPU memory."""
         figures: dict[str, float] = {}
@@ -170,6 +175,9 @@ class TrainingLog:
         try:
             with self.working_file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
+                # A checkpoint that outlives a power cut must find its lines.
+                file.flush()
+                os.fsync(file.fileno())
             self.events.add(line)
         except OSError as error:
             raise JobError(

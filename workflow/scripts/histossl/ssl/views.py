@@ -141,7 +141,8 @@ def draw_colour_maps(numbers: np.ndarray, settings: AugmentationSettings) -> tup
     jittered = numbers[..., JITTER] < settings.jitter_probability
 
     def factor(column: int, spread: float) -> np.ndarray:
-        return np.where(jittered, 1 + spread * (2 * numbers[..., column] - 1), 1.0)
+        low, high = max(0.0, 1 - spread), 1 + spread
+        return np.where(jittered, low + (high - low) * numbers[..., column], 1.0)
 
     brightness = factor(BRIGHTNESS, settings.brightness)
     contrast = factor(CONTRAST, settings.contrast)

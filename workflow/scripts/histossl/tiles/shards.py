@@ -102,6 +102,8 @@ class ShardSet:
                     prints.append(str(file.attrs["fingerprint"]))
                     if (np.diff(offsets) < 0).any() or offsets[-1] != file["jpeg"].size:
                         raise ValueError("its offsets do not fit its streams")
+            except FileNotFoundError as error:
+                raise UserError(f"{path}: no such shard; rerun, the rule `pack_tiles` makes it") from error
             except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # h5py has many
                 raise UserError(f"{path}: not a readable shard ({error}); delete it and rerun") from error
             self.paths.append(path)
