@@ -54,5 +54,5 @@ def test_a_full_disk_ends_in_one_sentence_whatever_a_library_makes_of_it():
     done = run_body(body)
     assert done.returncode == 1
     assert done.stderr == (
-        "error: a/encoder.pt: No space left on device; free space and rerun: what is finished stays\n"
+        b"error: a/encoder.pt: No space left on device; free space and rerun: what is finished stays\n"
     )
