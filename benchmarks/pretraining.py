@@ -239,8 +239,9 @@ def main() -> None:
             if device.type == "cuda" and processes > gpus:
                 print(f"{processes} processes: not measured, {gpus} GPU here")
                 continue
+            threads = arguments.threads * processes  # each process has as many
             rate, waiting = ours_end_to_end(
-                arguments.folder, values, arguments.steps, arguments.workers, arguments.threads, processes, False
+                arguments.folder, values, arguments.steps, arguments.workers, threads, processes, False
             )
             print(f"{processes} process(es): {rate:.2f} images/s, waiting for data {waiting:.1%}")
 
