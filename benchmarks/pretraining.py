@@ -172,7 +172,9 @@ def ours_end_to_end(
         *(["--compile"] if compiled else []),
     ]
     environment = {**os.environ} if torch.cuda.is_available() else {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, env=environment)
+    if done.returncode:
+        sys.exit(f"our run failed:\n{done.stderr[-2000:]}")
     lines = [json.loads(line) for line in (output / "curve.jsonl").read_text().splitlines()]
     lines = [line for line in lines if "images_per_s" in line][1:]
     rate = len(lines) / sum(1 / line["images_per_s"] for line in lines)
@@ -198,10 +200,13 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     draw_patches(arguments.folder, max(arguments.patches, arguments.batch))
+    defaults = default_pretraining("dino", arguments.model)
     values = {
-        **default_pretraining("dino", arguments.model),
+        **defaults,
+        "health": {**defaults["health"], "patches": 32},  # looked at before the first step and after the last
         "batch": arguments.batch,
         "precision": arguments.precision,
+        "model_args": {"dynamic_img_size": True},
         "training_args": {"drop_path_rate": 0.1},
         "warmup_epochs": 0,
         "epochs": None,
