@@ -14,7 +14,7 @@ from histossl.ssl.settings import read_augmentation
 from histossl.ssl.view_sheet import choose_patches, compose_sheet
 from histossl.ssl.views import draw_views
 from histossl.ssl.views_opencv import make_views
-from histossl.tiles.shards import ShardSet
+from histossl.tiles.shards import ShardSet, list_shards
 
 PATCHES = 6
 
@@ -30,9 +30,7 @@ def main(argv: list[str] | None = None) -> None:
 
     cv2.setNumThreads(1)
     augmentation, seed = read_augmentation(arguments.settings["augmentation"]), arguments.settings["seed"]
-    # An id may hold what `splitlines` takes for the end of a line.
-    slides = arguments.slides.read_text(encoding="utf-8").split("\n")
-    with ShardSet([arguments.shards / f"{slide}.h5" for slide in slides if slide]) as shards:
+    with ShardSet(list_shards(arguments.slides, arguments.shards)) as shards:
         indices = choose_patches(shards.slide_index, PATCHES, seed)
         damaged: list[str] = []
         reader = PatchViews(shards, augmentation, seed)

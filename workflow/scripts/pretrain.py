@@ -11,7 +11,7 @@ from histossl.cli import run
 from histossl.ssl.loop import pretrain
 from histossl.ssl.methods import METHODS
 from histossl.ssl.settings import read_settings
-from histossl.tiles.shards import ShardSet
+from histossl.tiles.shards import ShardSet, list_shards
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,10 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by torchrun
     torch.set_num_threads(max(1, arguments.threads // processes))
     settings = read_settings(arguments.settings, METHODS)
-    # An id may hold what `splitlines` takes for the end of a line.
-    slides = arguments.slides.read_text(encoding="utf-8").split("\n")
-    paths = [arguments.shards / f"{slide}.h5" for slide in slides if slide]
-    with ShardSet(paths) as shards:
+    with ShardSet(list_shards(arguments.slides, arguments.shards)) as shards:
         pretrain(
             arguments.name,
             settings,

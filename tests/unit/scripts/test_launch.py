@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import launch
-from histossl.devices import lease
+from histossl.devices import lease, srun
 from histossl.errors import UserError
 
 LAUNCH = Path(launch.__file__)
@@ -104,7 +104,7 @@ def test_several_devices_start_a_process_each(executed, started, monkeypatch):
 def test_on_several_nodes_srun_starts_one_on_each(monkeypatch):
     called = []
     monkeypatch.setattr(os, "execvp", lambda program, command: called.append(command) or sys.exit())
-    monkeypatch.setattr(launch.shutil, "which", lambda _: "/usr/bin/srun")
+    monkeypatch.setattr(srun.shutil, "which", lambda _: "/usr/bin/srun")
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.delenv("SLURM_JOB_NUM_NODES", raising=False)
     with pytest.raises(SystemExit):
@@ -121,9 +121,9 @@ def test_on_several_nodes_srun_starts_one_on_each(monkeypatch):
     [({}, "within a Slurm job alone"), ({"SLURM_JOB_ID": "17", "SLURM_JOB_NUM_NODES": "1"}, "has 1 node")],
 )
 def test_nodes_that_are_not_there_are_one_sentence(monkeypatch, environment, sentence):
-    monkeypatch.setattr(launch.shutil, "which", lambda _: "/usr/bin/srun")
+    monkeypatch.setattr(srun.shutil, "which", lambda _: "/usr/bin/srun")
     with pytest.raises(UserError, match=sentence):
-        launch.srun_command(2, environment)
+        srun.srun_command(2, environment)
 
 
 def test_each_of_several_nodes_must_have_a_gpu_where_they_are_asked_for(monkeypatch):

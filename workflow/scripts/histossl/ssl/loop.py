@@ -6,7 +6,6 @@
 A run that was broken off goes on from its last checkpoint and ends in the same weights.
 """
 
-import json
 import signal
 import sys
 import time
@@ -28,7 +27,7 @@ from histossl.ssl.method import Horizon, check_takes
 from histossl.ssl.processes import join_processes
 from histossl.ssl.settings import PretrainSettings
 from histossl.ssl.training import Training
-from histossl.ssl.training_log import TrainingLog
+from histossl.ssl.training_log import TrainingLog, read_curve
 from histossl.ssl.waiting import WaitingClock
 from histossl.tiles.shards import ShardSet
 
@@ -180,8 +179,7 @@ def pretrain(
                 patch_px=shards.patch_px,
                 slides=tuple(shards.slides),
             )
-            curve = [json.loads(line) for line in log.working_file.read_text("utf-8").splitlines()]
-            save_encoder(output, card, finished, curve)
+            save_encoder(output, card, finished, read_curve(log.working_file, horizon.steps))
             log.finish(output, curve_path)
             checkpoints.remove()
 

@@ -137,7 +137,7 @@ class TrainingLog:
                 line |= examined
                 numbers = {name: value for name, value in line.items() if isinstance(value, int | float)}
                 warmed_up = step > self.horizon.steps_in(self.settings.warmup_epochs)
-                verdict = judge(numbers, self.start, warmed_up and step > 0)
+                verdict = judge(numbers, self.start, warmed_up)
                 line["verdict"] = str(verdict)
             line = rounded(line)
             self.append(line)

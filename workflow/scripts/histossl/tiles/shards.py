@@ -56,6 +56,12 @@ def write_shard(
             file.attrs.update(facts, fingerprint=digest.hexdigest())
 
 
+def list_shards(slides: Path, folder: Path) -> list[Path]:
+    """The shards in `folder` of the slides that the file `slides` names, one id a line."""
+    # An id may hold what `splitlines` takes for the end of a line.
+    return [folder / f"{slide}.h5" for slide in slides.read_text(encoding="utf-8").split("\n") if slide]
+
+
 def read_shard_reason(path: Path) -> str:
     """Why a shard has no patches; empty where it has some.
 
