@@ -10,7 +10,7 @@ from histossl.config.load import load_config
 from histossl.config.phantom import read_specifications
 from histossl.config.sheets import read_slide_sheet
 from histossl.errors import UserError
-from histossl.features.patch_datasets import fingerprint_pictures
+from histossl.patch_datasets.listing import fingerprint_pictures
 
 
 def explained(read, *arguments):
@@ -23,7 +23,12 @@ def explained(read, *arguments):
         sys.exit(1)
 
 
-CONFIG = explained(load_config, config, Path(workflow.basedir) / "config/schemas/config.schema.yaml")
+CONFIG = explained(
+    load_config,
+    config,
+    Path(workflow.basedir) / "config/schemas/config.schema.yaml",
+    Path(workflow.basedir) / "config/presets",
+)
 SLIDES = explained(read_slide_sheet, CONFIG["slides"]["sheet"])
 explained(check_config, CONFIG, SLIDES)
 COMPUTE = CONFIG["compute"]

@@ -5,7 +5,7 @@ import torch
 
 from histossl.encoders.encoder_file import EncoderCard
 
-CARD = EncoderCard("test_vit", {"img_size": 32}, (0.7, 0.5, 0.6), (0.2, 0.25, 0.3), 32, 1.0, 64, "dino", {}, "ab")
+CARD = EncoderCard("test_vit", {"img_size": 32}, (0.7, 0.5, 0.6), (0.2, 0.25, 0.3), 32, (1.0,), 64, "dino", {}, "ab")
 
 
 @pytest.fixture(autouse=True)

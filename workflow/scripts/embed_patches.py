@@ -8,8 +8,8 @@ import torch
 from histossl.cli import run
 from histossl.encoders.encoder_file import load_encoder
 from histossl.features.embed import Embedder
-from histossl.features.patch_datasets import read_patch_dataset
 from histossl.features.patch_features import embed_patches, write_patch_features
+from histossl.patch_datasets.listing import read_patch_dataset
 
 
 def main(argv: list[str] | None = None) -> None:

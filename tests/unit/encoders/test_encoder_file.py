@@ -11,7 +11,16 @@ from histossl.encoders.encoder_file import FORMAT, EncoderCard, hash_weights, lo
 from histossl.errors import UserError
 
 CARD = EncoderCard(
-    "test_resnet", {}, (0.7, 0.5, 0.6), (0.2, 0.2, 0.2), 32, 1.0, 512, "dino", {"epochs": 3, "views": [{"px": 8}]}, "ab"
+    "test_resnet",
+    {},
+    (0.7, 0.5, 0.6),
+    (0.2, 0.2, 0.2),
+    32,
+    (1.0,),
+    512,
+    "dino",
+    {"epochs": 3, "views": [{"px": 8}]},
+    "ab",
 )
 
 

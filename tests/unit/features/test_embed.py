@@ -71,7 +71,7 @@ def test_another_scale_is_refused(embedder, spacing_um):
 def test_nearly_the_same_scale_and_an_encoder_without_one_are_fine(embedder):
     embedder.check_spacing(1.04, "tiles.h5")
     embedder.check_spacing(0.96, "tiles.h5")
-    Embedder(embedder.backbone, replace(embedder.card, spacing_um=None), torch.device("cpu")).check_spacing(9.0, "a")
+    Embedder(embedder.backbone, replace(embedder.card, spacing_um=()), torch.device("cpu")).check_spacing(9.0, "a")
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from histossl.errors import UserError
-from histossl.features.patch_datasets import LabelledPatch
 from histossl.features.patch_features import embed_patches, read_picture, write_patch_features
+from histossl.patch_datasets.listing import LabelledPatch
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ SETTINGS = {
     "mean": [0.7, 0.5, 0.6],
     "std": [0.2, 0.2, 0.2],
     "input_px": 32,
-    "spacing_um": 1.0,
+    "spacing_um": [1.0],
     "last_block": None,
 }
 
@@ -37,16 +37,16 @@ def test_an_untrained_encoder_is_the_start_of_training(export):
         "untrained",
         (0.7, 0.5, 0.6),
         32,
-        1.0,
+        (1.0,),
         64,
     )
 
 
 def test_what_is_left_open_is_the_models_own(export):
-    _, card, _ = export(model_args={}, mean=None, std=None, input_px=None, spacing_um=None)
+    _, card, _ = export(model_args={}, mean=None, std=None, input_px=None, spacing_um=[])
     own = timm.data.resolve_model_data_config(timm.create_model("test_vit"))
     assert (card.mean, card.std, card.input_px) == (tuple(own["mean"]), tuple(own["std"]), own["input_size"][-1])
-    assert card.spacing_um is None
+    assert card.spacing_um == ()
 
 
 def test_weights_of_a_file_are_taken_over(tmp_path, export):

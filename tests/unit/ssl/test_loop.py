@@ -43,7 +43,7 @@ def values(request, dino_values, simclr_values):
 def test_an_encoder_comes_out_with_its_card_and_curve(values, shards, tmp_path):
     train({**values, "steps": 20}, shards, tmp_path)
     network, card, _ = load_encoder(tmp_path / "encoder.pt")
-    assert (card.method, card.input_px, card.spacing_um) == (values["method"], 16, 1.0)
+    assert (card.method, card.input_px, card.spacing_um) == (values["method"], 16, (1.0,))
     assert card.data_hash == shards.data_hash
     assert network(torch.zeros(1, 3, 16, 16)).shape == (1, card.feature_dim)
     start = build_backbone(values["model"], values["model_args"], values["seed"]).state_dict()

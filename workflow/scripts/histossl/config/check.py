@@ -8,10 +8,10 @@ from typing import Any
 from histossl.config import plan
 from histossl.config.sheets import SlideRow
 from histossl.config.training_slides import choose_slides
-from histossl.encoders.scale import SPACING_TOLERANCE
+from histossl.encoders.scale import fits_scale, name_scales
 from histossl.errors import UserError
 from histossl.evaluation.splits import check_labels
-from histossl.features.patch_datasets import pick_labelled, read_patch_dataset
+from histossl.patch_datasets.listing import pick_labelled, read_patch_dataset
 
 DRAWN = "results/phantom/"
 """What lies below is drawn by the workflow itself."""
@@ -30,6 +30,8 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
         if row.tissue_path:
             _check_path(row.tissue_path, f"{sheet}: tissue of slide {row.slide!r}", drawn)
     for name, dataset in config["patch_datasets"].items():
+        if "spacing_um" not in dataset:
+            raise UserError(f"config: patch_datasets.{name} states no spacing_um; give the µm/px of its patches")
         _check_path(dataset["source"], f"config: patch_datasets.{name}", drawn)
     for name, tiling in config["tilings"].items():
         if tiling["overlap_px"] >= tiling["patch_px"]:
@@ -70,6 +72,8 @@ def _check_encoder(name: str, encoder: Mapping[str, Any], config: Mapping[str, A
         _check_name(tiling, config["tilings"], f"encoders.{name}.pretrain.tiling")
         if (encoder["pretrain"]["epochs"] is None) == (encoder["pretrain"]["steps"] is None):
             raise UserError(f"config: encoders.{name}.pretrain needs exactly one of epochs and steps")
+    if "timm" in encoder and "model" not in encoder["timm"]:
+        raise UserError(f"config: encoders.{name}.timm has neither a preset nor a model; name one of them")
     if (
         "timm" in encoder
         and isinstance(encoder["timm"]["weights"], str)
@@ -120,10 +124,11 @@ def _check_exclusion(name: str, config: Mapping[str, Any], slides: Mapping[str, 
 
 def _check_scale(encoder: str, spacing_um: float, config: Mapping[str, Any], where: str) -> None:
     own = plan.encoder_spacing(config, encoder)
-    if own is not None and abs(spacing_um - own) > SPACING_TOLERANCE * own:
+    if config["features"]["on_spacing_mismatch"] == "fail" and not fits_scale(spacing_um, own):
         raise UserError(
-            f"config: {where} has patches of {spacing_um:g} µm/px, but the encoder {encoder!r} is made for {own:g}; "
-            "name the encoders of that scale under `encoders`, or use patches of the other"
+            f"config: {where} has patches of {spacing_um:g} µm/px, but the encoder {encoder!r} is made for "
+            f"{name_scales(own)}; name the encoders of that scale under `encoders`, use patches of the other, or set "
+            "`features: on_spacing_mismatch` to allow"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from histossl.config.presets import fill_presets, read_presets
 from histossl.errors import UserError
 
 # JSON Schema takes 4.0 for an integer and NaN for a number; `range` and arithmetic do not.
@@ -26,11 +27,17 @@ VALIDATOR = jsonschema.validators.extend(
 )
 
 
-def load_config(values: Mapping[str, Any], schema_file: Path) -> dict[str, Any]:
-    """Check `values` against the schema and fill in its defaults.
+def load_config(values: Mapping[str, Any], schema_file: Path, presets: Path | None = None) -> dict[str, Any]:
+    """Check `values` against the schema, and fill in presets, then defaults.
+
+    Args:
+        values: as the user wrote them.
+        schema_file: what they may be.
+        presets: the folder of `encoders.yaml` and `patch_datasets.yaml`; None fills in none.
 
     Raises:
-        UserError: an unknown key (with the nearest valid one), a missing key, or a value that is not allowed.
+        UserError: an unknown key (with the nearest valid one), a missing key, a value that is not allowed, or an
+            unknown preset.
     """
     schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
     config = copy.deepcopy(dict(values))
@@ -38,6 +45,8 @@ def load_config(values: Mapping[str, Any], schema_file: Path) -> dict[str, Any]:
     if errors:
         # The error that lies deepest says most; among equals, the first in the file.
         raise UserError(_explain(max(errors, key=lambda error: len(error.absolute_path))))
+    if presets is not None:
+        fill_presets(config, *(read_presets(presets / f"{kind}.yaml") for kind in ("encoders", "patch_datasets")))
     _fill_defaults(config, schema, schema)
     return config
 

@@ -65,23 +65,25 @@ def export_settings(config: Config, name: str) -> dict[str, Any]:
     """Settings of an encoder that is not trained here: timm's, or the start of one that is trained here."""
     encoder = config["encoders"][name]
     if "timm" in encoder:
-        return encoder["timm"]
+        return {**encoder["timm"], "spacing_um": encoder_spacing(config, name)}
     trained = config["encoders"][encoder["untrained"]]["pretrain"]
     same = {key: trained[key] for key in ("model", "model_args", "seed", "mean", "std", "input_px")}
     return {
         **same,
         "weights": False,
         "last_block": None,
-        "spacing_um": config["tilings"][trained["tiling"]]["spacing_um"],
+        "spacing_um": encoder_spacing(config, name),
     }
 
 
-def encoder_spacing(config: Config, name: str) -> float | None:
-    """µm/px that an encoder is made for; None where that has no meaning."""
+def encoder_spacing(config: Config, name: str) -> list[float]:
+    """The scales that an encoder is made for, µm/px; none where that has no meaning."""
     encoder = config["encoders"][name]
-    if "pretrain" in encoder:
-        return config["tilings"][pretrain_tiling(config, name)]["spacing_um"]
-    return export_settings(config, name)["spacing_um"]
+    if "timm" in encoder:
+        own = encoder["timm"]["spacing_um"]
+        return own if isinstance(own, list) else [own]
+    trained = encoder.get("untrained", name)
+    return [config["tilings"][pretrain_tiling(config, trained)]["spacing_um"]]
 
 
 def weight_files(config: Config, name: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from histossl.config.sheets import SlideRow
 from histossl.errors import UserError
 from histossl.evaluation.splits import takes_part
-from histossl.features.patch_datasets import read_patch_dataset
+from histossl.patch_datasets.listing import read_patch_dataset
 
 
 def choose_slides(slides: Mapping[str, SlideRow], tested: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -29,8 +29,8 @@ class EncoderCard:
     std: tuple[float, float, float]
     input_px: int
     """Side of the square image the network is given."""
-    spacing_um: float | None
-    """Physical size of a pixel of the patches it was trained on, µm; None where unknown, e.g. ImageNet."""
+    spacing_um: tuple[float, ...]
+    """Scales of the patches it was trained on, µm/px; empty where that has no meaning, e.g. ImageNet."""
     feature_dim: int
     method: str
     """`dino`, `simclr`, ..., `untrained`, or `timm` for weights published with timm."""
@@ -44,6 +44,13 @@ class EncoderCard:
     """The slides whose patches it was trained on; empty for a network that was not trained here."""
     last_block: str | None = None
     """Where a ResNet was cut; see `histossl.encoders.backbone`."""
+    resize_px: int | None = None
+    """Length that the shorter side of a patch is brought to before `input_px` are cut from its middle; None takes
+    `input_px`, so that nothing is cut off a square."""
+    interpolation: str = "bilinear"
+    """How it is brought to that length: `bilinear` or `bicubic`, with antialiasing, as Pillow does."""
+    pooling: str = ""
+    """How tokens become one vector: empty is the network's own way; see `histossl.encoders.backbone`."""
 
 
 def save_encoder(
@@ -106,7 +113,7 @@ def load_encoder(path: Path) -> tuple[nn.Module, EncoderCard, str]:
         # torch.load does not look at the checksums of its own format.
         raise UserError(f"{path}: its weights have changed since they were written; delete it and rerun")
     values = content["card"]
-    tuples = {key: tuple(values[key]) for key in ("mean", "std", "slides") if key in values}
+    tuples = {key: tuple(values[key]) for key in ("mean", "std", "slides", "spacing_um") if key in values}
     card = EncoderCard(**{**values, **tuples})
     backbone = build_backbone(card.model, card.model_args, seed=0, last_block=card.last_block)
     try:

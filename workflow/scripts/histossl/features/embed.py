@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from histossl.encoders.encoder_file import EncoderCard
-from histossl.encoders.scale import SPACING_TOLERANCE
+from histossl.encoders.scale import fits_scale, name_scales
 from histossl.errors import UserError
 from histossl.features.resize import resize
 
@@ -27,10 +27,10 @@ class Embedder:
         Raises:
             UserError: µm/px differ by more than `SPACING_TOLERANCE`.
         """
-        own = self.card.spacing_um
-        if own is not None and abs(spacing_um - own) > SPACING_TOLERANCE * own:
+        if not fits_scale(spacing_um, self.card.spacing_um):
             raise UserError(
-                f"{source} has {spacing_um:g} µm/px but the encoder was trained at {own:g} µm/px; "
+                f"{source} has {spacing_um:g} µm/px but the encoder was trained at "
+                f"{name_scales(self.card.spacing_um)} µm/px; "
                 "use a tiling or data set of that scale"
             )
 

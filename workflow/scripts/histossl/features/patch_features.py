@@ -3,30 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import h5py
 import numpy as np
 import torch
 
 from histossl.encoders.encoder_file import EncoderCard
-from histossl.errors import UserError
 from histossl.features.embed import Embedder
-from histossl.features.patch_datasets import LabelledPatch
 from histossl.features.prefetch import prefetch
 from histossl.features.resize import resize
 from histossl.files import whole_file
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """A picture as (H, W, 3) uint8 RGB.
-
-    Raises:
-        UserError: the file is missing or is no picture.
-    """
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) if path.is_file() else None
-    if picture is None:
-        raise UserError(f"{path}: missing or not a readable picture; replace it or take it off the data set's sheet")
-    return picture
+from histossl.patch_datasets.listing import LabelledPatch
+from histossl.patch_datasets.pictures import read_picture
 
 
 def embed_patches(patches: Sequence[LabelledPatch], embedder: Embedder, batch: int, threads: int) -> np.ndarray:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from histossl.errors import UserError
-from histossl.features.patch_datasets import pick_labelled, read_patch_dataset
-from histossl.features.patch_features import read_picture
 from histossl.features.resize import resize
+from histossl.patch_datasets.listing import pick_labelled, read_patch_dataset
+from histossl.patch_datasets.pictures import read_picture
 
 NEIGHBOURS = 5
 """As the patch probes of the tables."""
@@ -31,7 +31,7 @@ def read_labelled_pictures(source: Path, split: str, limit: int, seed: int, px: 
     """Read at most `limit` labelled pictures of a patch data set, drawn by the seed, at `px`.
 
     Raises:
-        UserError: see `histossl.features.patch_datasets.pick_labelled`; or a picture can't be read, or all that were
+        UserError: see `histossl.patch_datasets.listing.pick_labelled`; or a picture can't be read, or all that were
             drawn are of one group.
     """
     patches = pick_labelled(read_patch_dataset(source), source, split)

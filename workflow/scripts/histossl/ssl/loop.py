@@ -171,7 +171,7 @@ def pretrain(
                 mean=settings.mean,
                 std=settings.std,
                 input_px=settings.input_px,
-                spacing_um=shards.spacing_um,
+                spacing_um=(shards.spacing_um,),
                 feature_dim=count_features(finished, settings.input_px),
                 method=settings.method,
                 training=asdict(settings),

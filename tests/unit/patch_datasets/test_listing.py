@@ -3,7 +3,7 @@ import math
 import pytest
 
 from histossl.errors import UserError
-from histossl.features.patch_datasets import (
+from histossl.patch_datasets.listing import (
     LabelledPatch,
     fingerprint_pictures,
     pick_labelled,

@@ -1,0 +1,1 @@
+"""Labelled patches: data sets as they are downloaded, folders of classes, sheets."""
