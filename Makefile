@@ -28,9 +28,11 @@ lint: setup
 	snakemake --lint
 	snakemake --dry-run > /dev/null
 
-# The configuration reference and the picture of the rule graph (needs graphviz).
+# The configuration reference, the pages of the presets and the picture of the rule graph (needs graphviz).
 docs: setup
 	python docs/write_configuration.py
+	python docs/write_encoders.py
+	python docs/write_patch_datasets.py
 	snakemake --rulegraph dot | dot -Tsvg -o docs/rulegraph.svg
 
 clean:

@@ -28,9 +28,9 @@ import tifffile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from histossl.features.prefetch import prefetch
 from histossl.phantom.patches import ARMS, draw_classes
 from histossl.slides.patches import read_patches, read_patches_into
+from histossl.slides.prefetch import prefetch
 from histossl.slides.reader import Slide
 
 PATCH_PX, INPUT_PX = 256, 224

@@ -9,6 +9,7 @@ from histossl.config.fingerprint import fingerprint_script
 from histossl.config.load import load_config
 from histossl.config.phantom import read_specifications
 from histossl.config.sheets import read_slide_sheet
+from histossl.config.stains import table_stains
 from histossl.errors import UserError
 from histossl.patch_datasets.listing import fingerprint_pictures
 
@@ -33,6 +34,7 @@ SLIDES = explained(read_slide_sheet, CONFIG["slides"]["sheet"])
 explained(check_config, CONFIG, SLIDES)
 COMPUTE = CONFIG["compute"]
 BATCHES = plan.batch_slides(SLIDES, CONFIG["features"]["slides_per_job"])
+IMPORTED = {name: plan.feature_files(CONFIG, name, SLIDES) for name in plan.imported_encoders(CONFIG)}
 COORDS = expand("results/tiles/{tiling}/{slide}.h5", tiling=list(CONFIG["tilings"]), slide=list(SLIDES))
 
 # Training is the longest way through the workflow: what leads to it goes before what can wait.
@@ -50,9 +52,12 @@ wildcard_constraints:
     batch=r"\d+",
 
 
-def hash_pictures(source):
+def hash_pictures(dataset):
     """Fingerprint of a data set's pictures by name and size; a data set that the workflow draws needs none."""
-    return "" if source.startswith(DRAWN) else explained(fingerprint_pictures, Path(source))
+    source = CONFIG["patch_datasets"][dataset]["source"]
+    if source.startswith(DRAWN):
+        return ""
+    return explained(fingerprint_pictures, Path(source), plan.patch_layout(CONFIG, dataset))
 
 
 def script(name):

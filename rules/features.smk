@@ -25,11 +25,11 @@ rule embed_slides:
         script=script("embed_slides"),
         code=code("embed_slides"),
         features="results/features/{encoder}/slides/{tiling}",
-        on_bad_slide=CONFIG["slides"]["on_bad_slide"],
+        settings=lambda wildcards: as_json(plan.slide_embedding(CONFIG, wildcards.tiling)),
     shell:
         "python {params.launch:q} --gpus={resources.gpu} {params.script:q} --name={wildcards.encoder:q}"
         " --encoder={input.encoder:q} --files {input.slides:q} --coords {input.coords:q}"
-        " --features={params.features:q} --manifest={output:q} --on-bad-slide={params.on_bad_slide}"
+        " --features={params.features:q} --manifest={output:q} --settings={params.settings:q}"
         " --code={params.code} --batch={resources.batch} --threads={threads} 2>&1 | (trap '' TERM INT; exec tee {log:q})"
 
 
@@ -55,11 +55,80 @@ rule embed_patches:
         launch=script("launch"),
         script=script("embed_patches"),
         code=code("embed_patches"),
-        spacing_um=lambda wildcards: CONFIG["patch_datasets"][wildcards.dataset]["spacing_um"],
+        settings=lambda wildcards: as_json(plan.patch_embedding(CONFIG, wildcards.dataset)),
         # Not used by the command: Snakemake does not look at the pictures that a sheet or a folder names.
-        pictures=lambda wildcards: hash_pictures(CONFIG["patch_datasets"][wildcards.dataset]["source"]),
+        pictures=lambda wildcards: hash_pictures(wildcards.dataset),
     shell:
         "python {params.launch:q} --gpus={resources.gpu} {params.script:q} --name={wildcards.encoder:q}"
         " --encoder={input.encoder:q} --dataset={wildcards.dataset:q} --source={input.source:q}"
-        " --spacing-um={params.spacing_um} --output={output:q} --batch={resources.batch} --threads={threads}"
+        " --settings={params.settings:q} --output={output:q} --batch={resources.batch} --threads={threads}"
         " 2>&1 | (trap '' TERM INT; exec tee {log:q})"
+
+
+# Features that were made elsewhere. What they depend on are files of the user's, of which some may be missing.
+ruleorder: import_features > embed_slides
+
+
+def imported_files(wildcards):
+    """The feature files of a batch, of those slides that have one."""
+    files = IMPORTED[wildcards.encoder]
+    return [files[slide] for slide in BATCHES[wildcards.batch] if slide in files]
+
+
+def first_imported_file(wildcards):
+    """One file tells what all are like: another that changes leaves the card as it is."""
+    return next(iter(IMPORTED[wildcards.encoder].values()))
+
+
+rule describe_features:
+    input:
+        first_imported_file,
+    output:
+        "results/encoders/{encoder}/encoder.json",
+    log:
+        "results/logs/describe_features/{encoder}.log",
+    wildcard_constraints:
+        encoder=any_of(IMPORTED),
+    localrule: True
+    conda:
+        "../envs/torch.yaml"
+    params:
+        script=script("describe_features"),
+        code=code("describe_features"),
+        folder=lambda wildcards: plan.feature_folder(CONFIG, wildcards.encoder),
+        sheet=Path(CONFIG["slides"]["sheet"]),
+        bytes=lambda wildcards: file_bytes(first_imported_file(wildcards)),
+    shell:
+        "python {params.script:q} --folder={params.folder:q} --sheet={params.sheet:q} --card={output:q} > {log:q} 2>&1"
+
+
+rule import_features:
+    input:
+        imported_files,
+        card="results/encoders/{encoder}/encoder.json",
+    output:
+        "results/features/{encoder}/slides/{tiling}/batches/{batch}.json",
+    log:
+        "results/logs/import_features/{encoder}/{tiling}/{batch}.log",
+    benchmark:
+        "results/benchmarks/import_features/{encoder}/{tiling}/{batch}.tsv"
+    wildcard_constraints:
+        encoder=any_of(IMPORTED),
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=grow(4000),
+        runtime=grow(60),
+    params:
+        script=script("import_features"),
+        code=code("import_features"),
+        folder=lambda wildcards: plan.feature_folder(CONFIG, wildcards.encoder),
+        sheet=Path(CONFIG["slides"]["sheet"]),
+        slides=lambda wildcards: BATCHES[wildcards.batch],
+        features="results/features/{encoder}/slides/{tiling}",
+        on_bad_slide=CONFIG["slides"]["on_bad_slide"],
+        bytes=lambda wildcards: [file_bytes(path) for path in imported_files(wildcards)],
+    shell:
+        "python {params.script:q} --name={wildcards.encoder:q} --card={input.card:q} --folder={params.folder:q}"
+        " --sheet={params.sheet:q} --slides {params.slides:q} --features={params.features:q} --manifest={output:q}"
+        " --on-bad-slide={params.on_bad_slide} --code={params.code} > {log:q} 2>&1"

@@ -19,10 +19,11 @@ rule pack_tiles:
         script=script("pack_tiles"),
         code=code("pack_tiles"),
         settings=as_json(CONFIG["shards"]),
+        stain=lambda wildcards: as_json(plan.stain_settings(CONFIG, "tilings", wildcards.tiling)),
         on_bad_slide=CONFIG["slides"]["on_bad_slide"],
     shell:
         "python {params.script:q} --file={input.slide:q} --coords={input.coords:q} --settings={params.settings:q}"
-        " --on-bad-slide={params.on_bad_slide} --output={output:q} > {log:q} 2>&1"
+        " --stain={params.stain:q} --on-bad-slide={params.on_bad_slide} --output={output:q} > {log:q} 2>&1"
 
 
 # A file, because the list would be too long for a command line.
@@ -53,7 +54,9 @@ rule pretrain:
     input:
         shards=lambda wildcards: plan.shards(CONFIG, wildcards.encoder, SLIDES),
         slides="results/encoders/{encoder}/slides.txt",
-        knn=lambda wildcards: plan.knn_sources(CONFIG, wildcards.encoder),
+        knn=lambda wildcards: [
+            CONFIG["patch_datasets"][name]["source"] for name in plan.knn_datasets(CONFIG, wildcards.encoder)
+        ],
     output:
         encoder="results/encoders/{encoder}/encoder.pt",
         card="results/encoders/{encoder}/encoder.json",
@@ -83,7 +86,14 @@ rule pretrain:
         code=code("pretrain"),
         settings=lambda wildcards: as_json(plan.pretrain_settings(CONFIG, wildcards.encoder)),
         # Not used by the command: Snakemake does not look at the pictures that a sheet or a folder names.
-        pictures=lambda wildcards: [hash_pictures(source) for source in plan.knn_sources(CONFIG, wildcards.encoder)],
+        pictures=lambda wildcards: [hash_pictures(name) for name in plan.knn_datasets(CONFIG, wildcards.encoder)],
+        layout=lambda wildcards: [
+            plan.patch_layout(CONFIG, name) for name in plan.knn_datasets(CONFIG, wildcards.encoder)
+        ],
+        stain=lambda wildcards: [
+            as_json(plan.stain_settings(CONFIG, "patch_datasets", name))
+            for name in plan.knn_datasets(CONFIG, wildcards.encoder)
+        ],
         shards=lambda wildcards, input: Path(input.shards[0]).parent,
         checkpoints="results/checkpoints/{encoder}",
     shell:
@@ -91,7 +101,7 @@ rule pretrain:
         "trap '' TERM USR1; "
         "python {params.launch:q} --gpus={params.gpus} --nodes={params.nodes} {params.script:q} --name={wildcards.encoder:q}"
         " --settings={params.settings:q} --slides={input.slides:q} --shards={params.shards:q}"
-        " --knn-source {input.knn:q} --output={output.encoder:q} --curve={output.curve:q} --checkpoints={params.checkpoints:q}"
+        " --knn-source {input.knn:q} --knn-layout {params.layout:q} --knn-stain {params.stain:q} --output={output.encoder:q} --curve={output.curve:q} --checkpoints={params.checkpoints:q}"
         " --workers={threads} --threads={threads} --code={params.code} {params.compiled} 2>&1 | (trap '' TERM INT USR1; exec tee {log:q})"
 
 
@@ -129,12 +139,14 @@ rule export_encoder:
     benchmark:
         "results/benchmarks/export_encoder/{encoder}.tsv"
     wildcard_constraints:
-        encoder=any_of(set(CONFIG["encoders"]) - set(plan.pretrained_encoders(CONFIG))),
+        encoder=any_of(set(CONFIG["encoders"]) - {*plan.pretrained_encoders(CONFIG), *IMPORTED}),
+    # What a user has to do for published weights (accept a licence, log in) is said early.
+    priority: SOON
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=grow(8000),
-        runtime=grow(30),
+        mem_mb=grow(16000),
+        runtime=grow(60),
     params:
         script=script("export_encoder"),
         code=code("export_encoder"),

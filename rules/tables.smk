@@ -43,9 +43,10 @@ rule make_tables:
         sheet=Path(CONFIG["slides"]["sheet"]),
         # Not used by the command: the sheet itself is not tracked, because most of its columns matter elsewhere.
         patients=as_json(sorted([row.slide, row.patient] for row in SLIDES.values())),
+        stains=lambda wildcards: as_json(table_stains(CONFIG, wildcards.kind)),
         settings=as_json(CONFIG["tables"]),
     shell:
         "python {params.script:q} --kind={wildcards.kind} --predictions {input.predictions:q} --cards {input.cards:q}"
-        " --sheet={params.sheet:q} --controls={params.controls:q}"
+        " --sheet={params.sheet:q} --controls={params.controls:q} --stains={params.stains:q}"
         " --settings={params.settings:q} --csv={output.csv:q} --markdown={output.markdown:q}"
         " --latex={output.latex:q} > {log:q} 2>&1"

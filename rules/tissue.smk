@@ -56,7 +56,7 @@ rule tile_slide:
     params:
         script=script("tile_slide"),
         code=code("tile_slide"),
-        settings=lambda wildcards: as_json(CONFIG["tilings"][wildcards.tiling]),
+        settings=lambda wildcards: as_json(plan.tiling_settings(CONFIG, wildcards.tiling)),
         on_bad_slide=CONFIG["slides"]["on_bad_slide"],
     shell:
         "python {params.script:q} --file {input.slide:q} --metadata={input.metadata:q} --tissue={input.tissue:q}"

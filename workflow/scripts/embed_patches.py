@@ -1,6 +1,7 @@
 """Embed a patch data set."""
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
@@ -9,7 +10,10 @@ from histossl.cli import run
 from histossl.encoders.encoder_file import load_encoder
 from histossl.features.embed import Embedder
 from histossl.features.patch_features import embed_patches, write_patch_features
+from histossl.features.readers import Readers
 from histossl.patch_datasets.listing import read_patch_dataset
+from histossl.progress import Progress
+from histossl.stain.fit import fit_stain
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,20 +23,24 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--encoder", type=Path, required=True, help="encoder.pt")
     parser.add_argument("--dataset", required=True, help="the data set's name in the config")
     parser.add_argument("--source", type=Path, required=True, help="its sheet or folder")
-    parser.add_argument("--spacing-um", type=float, required=True, help="µm/px of its patches")
+    parser.add_argument("--settings", type=json.loads, required=True, help="see `plan.patch_embedding`, JSON")
     parser.add_argument("--output", type=Path, required=True, help="HDF5")
-    parser.add_argument("--batch", type=int, required=True, help="patches at once")
-    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--batch", type=int, default=0, help="patches at once; 0 finds a number")
+    parser.add_argument("--threads", type=int, required=True, help="processes that read, and threads without a GPU")
     arguments = parser.parse_args(argv)
+    settings = arguments.settings
     torch.set_num_threads(arguments.threads)
     backbone, card, weights_hash = load_encoder(arguments.encoder)
-    embedder = Embedder(backbone, card, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    embedder.check_spacing(arguments.spacing_um, f"patch data set {arguments.dataset}")
-    patches = read_patch_dataset(arguments.source)
-    features = embed_patches(patches, embedder, arguments.batch, arguments.threads)
-    facts = {"encoder": arguments.name, "dataset": arguments.dataset, "weights_sha256": weights_hash}
+    patches = read_patch_dataset(arguments.source, settings["layout"])
+    normaliser = fit_stain(settings["stain"])
+    with Readers(arguments.threads, 3 * card.input_px**2) as readers:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        embedder = Embedder(backbone, card, device, settings["precision"], arguments.batch)
+        progress = Progress(f"embed {arguments.name}", len(patches), "patches")
+        features = embed_patches(arguments.source, patches, readers, embedder, progress, normaliser)
+    facts = {"encoder": arguments.name, "weights_sha256": weights_hash, "precision": embedder.precision}
+    facts |= {"dataset": arguments.dataset, "stain": normaliser.name if normaliser else "none"}
     write_patch_features(arguments.output, features, patches, card, facts)
-    print(f"{arguments.dataset}: {len(features)} patches embedded by {arguments.name}")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ from histossl.cli import run
 from histossl.encoders.encoder_file import load_encoder
 from histossl.errors import UserError
 from histossl.features.embed import Embedder
-from histossl.features.slide_features import embed_slide, fingerprint_inputs, read_fingerprint, write_slide_features
+from histossl.features.embed_slides import embed_slides, plan_job, store
+from histossl.features.readers import Readers
+from histossl.features.slide_features import read_fingerprint
 from histossl.files import write_text_whole
 from histossl.progress import Progress
-from histossl.tiles.coords_file import read_coords
+from histossl.stain.fit import fit_stain
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -26,40 +28,38 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--coords", type=Path, nargs="+", required=True, help="HDF5 of `tile_slide`, in the same order")
     parser.add_argument("--features", type=Path, required=True, help="folder of the feature files")
     parser.add_argument("--manifest", type=Path, required=True, help="JSON that lists what was embedded")
-    parser.add_argument("--on-bad-slide", choices=["exclude", "fail"], required=True)
+    parser.add_argument("--settings", type=json.loads, required=True, help="see `plan.slide_embedding`, JSON")
     parser.add_argument("--code", required=True, help="fingerprint of the code; a change embeds anew")
-    parser.add_argument("--batch", type=int, required=True, help="patches at once")
-    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--batch", type=int, default=0, help="patches at once; 0 finds a number")
+    parser.add_argument("--threads", type=int, required=True, help="processes that read, and threads without a GPU")
     arguments = parser.parse_args(argv)
+    settings = arguments.settings
     torch.set_num_threads(arguments.threads)
     backbone, card, weights_hash = load_encoder(arguments.encoder)
-    embedder = Embedder(backbone, card, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    # An encoder that gives no numbers is not the fault of a slide, which would be left out for it.
-    embedder.embed(np.zeros((1, card.input_px, card.input_px, 3), np.uint8))
-    progress = Progress(f"embed {arguments.name}", len(arguments.files), "slides")
-    manifest, patches = [], 0
-    for slide_file, coords_file in zip(arguments.files, arguments.coords, strict=True):
-        tiles = read_coords(coords_file)
-        embedder.check_spacing(tiles.spacing_um, str(coords_file))
-        output = arguments.features / f"{tiles.slide}.h5"
-        # The card counts as well as the weights: it says how patches are normalised and resized.
-        fingerprint = fingerprint_inputs(slide_file, tiles, f"{weights_hash} {card}", arguments.code)
-        reason = tiles.reason
-        if read_fingerprint(output) != fingerprint:
-            batches = embed_slide(slide_file, tiles, embedder, arguments.batch, arguments.threads)
-            facts = {"encoder": arguments.name, "fingerprint": fingerprint, "reason": reason}
-            try:
-                patches += write_slide_features(output, batches, coords_file, card, weights_hash, facts)
-            except UserError as error:
-                if arguments.on_bad_slide == "fail":
-                    raise
-                reason, fingerprint = str(error), ""  # without one, the next run of this job tries again
-                facts |= {"fingerprint": fingerprint, "reason": reason}
-                write_slide_features(output, [], coords_file, card, weights_hash, facts)
-                print(f"slide {tiles.slide} is left out: {reason}")
-        manifest.append({"slide": tiles.slide, "fingerprint": fingerprint, "reason": reason})
-        progress.advance(images=patches)
-    write_text_whole(arguments.manifest, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    normaliser = fit_stain(settings["stain"])
+    # The card counts as well as the weights: it says how patches are normalised and resized.
+    made_by = f"{weights_hash} {card} {settings['precision']} {settings['stain']}"
+    pairs = zip(arguments.files, arguments.coords, strict=True)
+    jobs = [plan_job(*pair, arguments.features, made_by, arguments.code) for pair in pairs]
+    todo = [job for job in jobs if read_fingerprint(job.output) != job.fingerprint]
+    lines = {job.output: job.line for job in jobs}
+    with Readers(arguments.threads, 3 * max(card.input_px, *(job.tiles.patch_px for job in jobs)) ** 2) as readers:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        embedder = Embedder(backbone, card, device, settings["precision"], arguments.batch)
+        # An encoder that gives no numbers is not the fault of a slide, which would be left out for it.
+        embedder.embed(np.zeros((1, card.input_px, card.input_px, 3), np.uint8))
+        facts = {"encoder": arguments.name, "weights_sha256": weights_hash, "precision": embedder.precision}
+        facts |= {"stain": normaliser.name if normaliser else "none"}
+        progress, patches = Progress(f"embed {arguments.name}", len(jobs), "slides", done=len(jobs) - len(todo)), 0
+        for job, features in embed_slides(todo, readers, embedder, normaliser):
+            if isinstance(features, UserError):
+                if settings["on_bad_slide"] == "fail":
+                    raise features
+                print(f"slide {job.tiles.slide} is left out: {features}")
+            lines[job.output] = store(job, features, card, facts)
+            patches += 0 if isinstance(features, UserError) else len(features)
+            progress.advance(images=patches)
+    write_text_whole(arguments.manifest, json.dumps(list(lines.values()), indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

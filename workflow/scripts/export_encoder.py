@@ -1,14 +1,20 @@
-"""Write the encoder file of a network that is not trained here: untrained, or with weights of timm or of a file."""
+"""Write the encoder file of a network that is not trained here: untrained, or with published weights."""
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
-import timm.data
+import timm
+from timm.models import PretrainedCfg
 
 from histossl.cli import run
-from histossl.encoders.backbone import build_backbone, count_features
+from histossl.encoders.backbone import count_features
 from histossl.encoders.encoder_file import EncoderCard, save_encoder
+from histossl.encoders.hub import read_hub_model
+from histossl.encoders.hub_location import on_hub
+from histossl.encoders.preprocessing import resolve_preprocessing
+from histossl.encoders.published import load_backbone
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -18,29 +24,31 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="encoder.pt; its card goes beside it")
     arguments = parser.parse_args(argv)
     settings = arguments.settings
-    backbone = build_backbone(
-        settings["model"],
-        settings["model_args"],
-        settings["seed"],
-        settings["weights"],
-        last_block=settings["last_block"],
+    model, model_args, weights, data_config = settings["model"], settings["model_args"], settings["weights"], None
+    if on_hub(model):
+        # The card gets timm's own name and arguments: the file has to be read where there is no network.
+        published = read_hub_model(model)
+        weights = model if weights is True else weights
+        model, model_args = published.architecture, {**published.model_args, **model_args}
+        data_config = published.data_config
+    pooling = settings["pooling"] or ""
+    backbone, unmatched = load_backbone(
+        model, model_args, settings["seed"], weights, settings["last_block"], pooling, settings["strict"]
     )
-    # Networks come with their own preprocessing; what the config states goes before it.
-    own = timm.data.resolve_model_data_config(backbone)
-    mean, std = settings["mean"] or own["mean"], settings["std"] or own["std"]
-    input_px = settings["input_px"] or own["input_size"][-1]
+    data_config = data_config or (timm.get_pretrained_cfg(model) or PretrainedCfg()).to_dict()
+    preprocessing = resolve_preprocessing(settings, data_config, model_args.get("img_size"))
     card = EncoderCard(
-        model=settings["model"],
-        model_args=settings["model_args"],
-        mean=tuple(mean),
-        std=tuple(std),
-        input_px=input_px,
+        model=model,
+        model_args=model_args,
         spacing_um=tuple(settings["spacing_um"]),
-        feature_dim=count_features(backbone, input_px),
-        method="timm" if settings["weights"] else "untrained",
+        feature_dim=count_features(backbone, preprocessing.input_px),
+        method="timm" if weights else "untrained",
         training={},
         data_hash="",
         last_block=settings["last_block"],
+        pooling=pooling,
+        unmatched=tuple(unmatched),
+        **asdict(preprocessing),
     )
     save_encoder(arguments.output, card, backbone)
 

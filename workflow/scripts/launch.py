@@ -11,7 +11,7 @@ import socket
 import sys
 
 from histossl.cli import run
-from histossl.devices.lease import lease_devices, lease_folder, visible_devices
+from histossl.devices.lease import lease_devices, lease_folder, machine_devices, visible_devices
 from histossl.devices.srun import free_address, srun_command
 from histossl.errors import UserError
 
@@ -30,16 +30,16 @@ def main(argv: list[str] | None = None) -> None:
         command = srun_command(arguments.nodes, os.environ)
         os.execvp(command[0], [*command, sys.executable, __file__, f"--meet={free_address()}", *own])
     environment = dict(os.environ)
-    devices = visible_devices(environment) if arguments.gpus else []
-    if not devices:
-        if arguments.gpus and arguments.nodes > 1:
-            raise UserError(f"no GPU is visible on {socket.gethostname()}; ask for GPUs of each node (gres), or none")
-        if arguments.gpus:
-            print("no GPU is visible here: running on the CPU", file=sys.stderr)
-        environment["CUDA_VISIBLE_DEVICES"] = ""
-    else:
-        devices, _ = lease_devices(devices, arguments.gpus, lease_folder(environment))
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
+    machine = machine_devices() if arguments.gpus else []
+    devices = visible_devices(environment, machine) if arguments.gpus else []
+    if len(devices) < arguments.gpus:
+        seen = f"{len(devices)} of {arguments.gpus} GPUs are visible" if devices else "no GPU is visible"
+        if arguments.nodes > 1:
+            raise UserError(f"{seen} on {socket.gethostname()}; ask for as many of each node (gres), or for none")
+        print(f"{seen} here: running on {'what there is' if devices else 'the CPU'}", file=sys.stderr)
+    if devices:
+        devices, _ = lease_devices(devices, arguments.gpus, lease_folder(environment), machine)
+    environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
     processes = len(devices) or arguments.processes
     if processes * arguments.nodes > 1:
         # An exception from a signal would be taken for a failed import; there is nothing to clear away yet.

@@ -11,6 +11,7 @@ from histossl.cli import run
 from histossl.ssl.loop import pretrain
 from histossl.ssl.methods import METHODS
 from histossl.ssl.settings import read_settings
+from histossl.stain.fit import fit_stain
 from histossl.tiles.shards import ShardSet, list_shards
 
 
@@ -22,6 +23,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--slides", required=True, type=Path, help="ids of the slides to train on, one a line")
     parser.add_argument("--shards", required=True, type=Path, help="folder with a shard for each slide")
     parser.add_argument("--knn-source", nargs="*", type=Path, default=[], help="patch data set of health.knn")
+    parser.add_argument("--knn-layout", nargs="*", default=[], help="how it lies on the disk")
+    parser.add_argument("--knn-stain", nargs="*", type=json.loads, default=[], help="its `stain`, JSON")
     parser.add_argument("--output", required=True, type=Path, help="encoder.pt")
     parser.add_argument("--curve", required=True, type=Path, help="figures by step, JSON lines")
     parser.add_argument("--checkpoints", required=True, type=Path, help="folder, used while the training lasts")
@@ -48,6 +51,8 @@ def main(argv: list[str] | None = None) -> None:
             arguments.code,
             arguments.compile,
             next(iter(arguments.knn_source), None),
+            next(iter(arguments.knn_layout), ""),
+            fit_stain(next(iter(arguments.knn_stain), None)),
         )
 
 

@@ -31,8 +31,10 @@ def test_shards_and_manifests_name_what_was_found_damaged_late(tmp_path):
         write_shard(tmp_path / f"{slide}.h5", streams, np.zeros((len(streams), 2)), slide, 8, 1.0, reason)
     assert list(missing_in_shards([tmp_path / "good.h5", tmp_path / "bad.h5"])) == [("bad", "pack_tiles", "truncated")]
     lines = [{"slide": "x", "reason": ""}, {"slide": "y", "reason": "gone"}]
+    lines += [{"slide": "z", "stage": "import_features", "reason": "no file"}]
     (tmp_path / "0.json").write_text(json.dumps(lines))
-    assert list(missing_in_features([tmp_path / "0.json"])) == [("y", "embed_slides", "gone")]
+    expected = [("y", "embed_slides", "gone"), ("z", "import_features", "no file")]
+    assert list(missing_in_features([tmp_path / "0.json"])) == expected
 
 
 def test_a_slide_is_listed_once_with_the_first_stage_that_missed_it():

@@ -1,6 +1,8 @@
 import copy
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from histossl.config.check import check_config
@@ -60,6 +62,10 @@ def test_a_good_configuration_passes(config, slides):
         ("patch_datasets.crc.source", "/nowhere/crc.csv", "patch_datasets.crc has the path '/nowhere/crc.csv'"),
         ("tilings.p64.overlap_px", 64, "tilings.p64.overlap_px is 64, which leaves no step"),
         ("tilings.p64.overlap_px", 65, "tilings.p64.overlap_px is 65, which leaves no step"),
+        ("encoders.published.timm", {}, "encoders.published.timm has neither a preset nor a model"),
+        ("encoders.published.timm.weights", "nowhere.pt", "timm.weights is 'nowhere.pt', where there is no file"),
+        ("encoders.published.timm.weights", "hf-hub:UNI", "timm.weights: 'hf-hub:UNI' names nothing on the Hugging"),
+        ("encoders.published.timm.model", "hf-hub:UNI", "timm.model: 'hf-hub:UNI' names nothing on the Hugging"),
     ],
 )
 def test_what_refers_to_nothing_or_cannot_be_is_named(config, slides, place, value, said):
@@ -71,6 +77,11 @@ def test_what_refers_to_nothing_or_cannot_be_is_named(config, slides, place, val
     inner[last] = value
     with pytest.raises(UserError, match=said):
         check(changed, slides)
+
+
+def test_what_is_on_the_hub_is_no_file(config, slides):
+    config["encoders"]["published"]["timm"] = {"model": "hf-hub:a/b", "weights": "hf-hub:c/d/w.pt"}
+    check(config, slides)
 
 
 PRETRAIN = {"method": "dino", "tiling": "p64", "model": "test_vit", "steps": 4}
@@ -104,7 +115,8 @@ def test_drawn_patches_exclude_nobody(config, slides):
     loaded = load_config(config, SCHEMA)
     loaded["phantom"] = {"specification": "phantom.csv"}
     loaded["encoders"]["dino"] = {"pretrain": {**PRETRAIN, "epochs": None, "exclude_patients_of": ["tissue"]}}
-    loaded["patch_datasets"]["drawn"] = {"source": "results/phantom/patches.csv", "spacing_um": 1.0}
+    drawn = {"source": "results/phantom/patches.csv", "layout": None, "spacing_um": 1.0, "stain": None}
+    loaded["patch_datasets"]["drawn"] = drawn
     loaded["patch_tasks"] = {"tissue": {"train": "drawn", "test": "drawn", "encoders": [], "probe": {"probe": "knn"}}}
     with pytest.raises(UserError, match="names 'tissue', whose patches the workflow draws"):
         check_config(loaded, slides)
@@ -172,3 +184,45 @@ def test_the_patches_that_a_run_is_examined_on_are_looked_at(config, slides, tmp
     else:
         with pytest.raises(UserError, match=f"encoders.mine.pretrain.{said}"):
             check(config, slides)
+
+
+@pytest.fixture
+def imported(config, tmp_path):
+    """A config with features that were made elsewhere, of some slides."""
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features/s1.h5").touch()
+    config["encoders"]["uni"] = {"features": {"folder": str(tmp_path / "features")}}
+    config["patch_tasks"] = {"tissue": {"train": "crc", "test": "crc", "probe": {"probe": "knn"}}}
+    return config
+
+
+def test_imported_features_are_compared_on_slides_alone(imported, slides):
+    check(imported, slides)
+    imported["patch_tasks"]["tissue"]["encoders"] = ["published", "uni"]
+    with pytest.raises(UserError, match=r"patch_tasks\.tissue\.encoders names 'uni', but imported features are"):
+        check(imported, slides)
+
+
+def test_a_patch_task_that_no_encoder_is_left_for_is_named(imported, slides):
+    imported["encoders"] = {"uni": imported["encoders"]["uni"]}
+    with pytest.raises(UserError, match=r"patch_tasks\.tissue has no encoder, for imported features are of slides"):
+        check(imported, slides)
+
+
+@pytest.mark.parametrize("folder", ["/nowhere", "patches"])
+def test_a_folder_without_features_is_named(imported, slides, tmp_path, folder):
+    imported["encoders"]["uni"]["features"]["folder"] = str(tmp_path / folder)
+    with pytest.raises(UserError, match=rf"encoders\.uni\.features\.folder: .*{folder}: has no feature file"):
+        check(imported, slides)
+
+
+@pytest.mark.parametrize("place", ["tilings.p64", "patch_datasets.crc"])
+def test_a_stain_reference_that_is_missing_or_blank_is_named(config, slides, tmp_path, place):
+    kind, name = place.split(".")
+    reference = tmp_path / "reference.png"
+    config[kind][name]["stain"] = {"method": "macenko", "reference": str(reference)}
+    with pytest.raises(UserError, match=rf"config: {place}\.stain\.reference: .*reference\.png: missing"):
+        check(config, slides)
+    cv2.imwrite(str(reference), np.full((64, 64, 3), 240, np.uint8))
+    with pytest.raises(UserError, match=rf"config: {place}\.stain\.reference: .*reference\.png: blank"):
+        check(config, slides)

@@ -12,7 +12,7 @@ CONFIG = {
         "other": {"pretrain": {"tiling": "p32", "exclude_patients_of": ["subtype"], "batch": 8}},
         "published": {"timm": {}},
     },
-    "patch_datasets": {"crc": {"source": "crc.csv"}},
+    "patch_datasets": {"crc": {"source": "crc.csv", "layout": None}},
     "slide_tasks": {"subtype": {"label": "subtype", "classes": ["a"], "encoders": ["whole", "published"]}},
     "patch_tasks": {
         "tissue": {"test": "crc:held out", "encoders": [], "probe": {"probe": "knn"}},
@@ -42,7 +42,7 @@ def test_tested_tasks_say_where_their_patients_stand():
     config = {**CONFIG, "encoders": {"e": {"pretrain": {"exclude_patients_of": ["subtype", "tissue"]}}}}
     assert plan.tested_tasks(config, "e") == [
         {"task": "subtype", "label": "subtype", "classes": ["a"]},
-        {"task": "tissue", "source": "crc.csv", "split": "held out"},
+        {"task": "tissue", "source": "crc.csv", "layout": "", "split": "held out"},
     ]
 
 
@@ -63,3 +63,60 @@ def test_the_sheet_of_views_follows_the_seed_and_the_augmentation_alone():
     config = {"encoders": {"dino": {"pretrain": trained}, "published": {"timm": {}}}}
     assert plan.view_settings(config, "dino") == {"seed": 3, "augmentation": {"hue": 0.1}}
     assert plan.view_pictures(config) == ["results/figures/views/dino.jpg"]
+
+
+def test_only_a_local_file_of_weights_is_an_input():
+    weights = {"file": "w.pt", "hub": "hf-hub:a/b", "timms": True, "random": False}
+    encoders = {name: {"timm": {"weights": value, "spacing_um": []}} for name, value in weights.items()}
+    assert {name: plan.weight_files({"encoders": encoders}, name) for name in weights} == {
+        "file": ["w.pt"],
+        "hub": [],
+        "timms": [],
+        "random": [],
+    }
+
+
+def test_the_preset_is_no_setting_of_an_encoder():
+    config = {"encoders": {"uni": {"timm": {"preset": "uni", "weights": True, "spacing_um": 0.5}}}}
+    assert plan.export_settings(config, "uni") == {"weights": True, "spacing_um": [0.5]}
+
+
+def test_an_untrained_control_sees_pictures_as_the_trained_network_does():
+    trained = dict.fromkeys(("model", "model_args", "seed", "mean", "std", "input_px"), 1) | {"tiling": "p64"}
+    config = {
+        "encoders": {"dino": {"pretrain": trained}, "control": {"untrained": "dino"}},
+        "tilings": {"p64": {"spacing_um": 1.0}},
+    }
+    settings = plan.export_settings(config, "control")
+    # The fields that a card of a trained network leaves at their defaults.
+    assert (settings["resize_px"], settings["interpolation"], settings["pooling"]) == (None, "bilinear", None)
+    assert (settings["weights"], settings["strict"], settings["spacing_um"]) == (False, True, [1.0])
+
+
+def test_imported_features_are_of_slide_tasks_alone(tmp_path):
+    (tmp_path / "s3.h5").touch()
+    encoders = {**CONFIG["encoders"], "uni": {"features": {"folder": str(tmp_path)}}}
+    tasks = {"subtype": {**CONFIG["slide_tasks"]["subtype"], "encoders": [], "tiling": "p64", "models": {"mean": {}}}}
+    datasets = {name: {**task, "train": "crc"} for name, task in CONFIG["patch_tasks"].items()}
+    config = {**CONFIG, "encoders": encoders, "slide_tasks": tasks, "patch_tasks": datasets}
+    assert plan.imported_encoders(config) == ["uni"]
+    assert plan.feature_files(config, "uni", SLIDES) == {"s3": str(tmp_path / "s3.h5")}
+    assert plan.encoder_spacing(config, "uni") == []
+    made = [*plan.predictions(config)["slide"], *plan.cards(config, "slide"), *plan.all_slide_manifests(config, ["0"])]
+    assert sum("/uni/" in path for path in made) == 3
+    others = [*plan.predictions(config)["classification"], *plan.cards(config, "classification")]
+    assert others and not any("/uni/" in path for path in [*others, *plan.all_patch_features(config)])
+
+
+def test_a_stain_is_told_by_what_its_reference_holds_and_moves_no_patch(tmp_path):
+    reference = tmp_path / "reference.png"
+    reference.write_bytes(b"one")
+    stain = {"method": "macenko", "reference": str(reference)}
+    config = {
+        "tilings": {"p64": {"patch_px": 64, "stain": stain}, "raw": {"patch_px": 64, "stain": None}},
+        "patch_datasets": {},
+    }
+    found = plan.stain_settings(config, "tilings", "p64")
+    assert found == {**stain, "content": found["content"]}
+    assert plan.stain_settings(config, "tilings", "raw") is None
+    assert plan.tiling_settings(config, "p64") == plan.tiling_settings(config, "raw") == {"patch_px": 64}

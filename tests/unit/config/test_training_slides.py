@@ -20,7 +20,7 @@ def slides():
 def patches(tmp_path):
     lines = ["path,label,split,group", "1.png,x,train,p1", "2.png,x,test,p2", "3.png,,test,p9", "4.png,x,test,"]
     (tmp_path / "patches.csv").write_text("\n".join(lines))
-    return {"task": "crc", "source": str(tmp_path / "patches.csv"), "split": "test"}
+    return {"task": "crc", "source": str(tmp_path / "patches.csv"), "layout": "", "split": "test"}
 
 
 def test_without_a_task_all_are_trained_on_in_the_order_of_their_names(slides):
@@ -53,6 +53,6 @@ def test_nothing_left_is_a_sentence(slides, patches):
 @pytest.mark.parametrize(("group", "said"), [("", r"\(none\)"), ("tile7", r"\(such as 'tile7'\)")])
 def test_groups_that_are_no_patients_are_a_sentence(slides, tmp_path, group, said):
     (tmp_path / "patches.csv").write_text(f"path,label,group\n1.png,x,{group}\n")
-    task = {"task": "crc", "source": str(tmp_path / "patches.csv"), "split": ""}
+    task = {"task": "crc", "source": str(tmp_path / "patches.csv"), "layout": "", "split": ""}
     with pytest.raises(UserError, match=f"the groups that 'crc' tests on {said} are no patients"):
         choose_slides(slides, [task])

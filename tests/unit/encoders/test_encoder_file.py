@@ -147,9 +147,24 @@ def test_a_cut_resnet_is_built_again_as_it_was(tmp_path):
     assert loaded(images).shape == (1, 128)
 
 
+@pytest.mark.parametrize("pooling", ["token", "avg", "cls_mean"])
+def test_pooling_is_built_again_and_weights_keep_the_networks_names(tmp_path, pooling):
+    arguments = {"img_size": 32, "reg_tokens": 2}
+    backbone = build_backbone("test_vit", arguments, 3, pooling=pooling).eval()
+    card = replace(CARD, model="test_vit", model_args=arguments, pooling=pooling, unmatched=("norm.bias",))
+    save_encoder(tmp_path / "encoder.pt", card, backbone)
+    loaded, read, _ = load_encoder(tmp_path / "encoder.pt")
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(loaded(images), backbone(images))
+    assert read == card
+    plain = build_backbone("test_vit", arguments, 3).state_dict()
+    assert torch.load(tmp_path / "encoder.pt", weights_only=True)["weights"].keys() == plain.keys()
+
+
 def test_files_from_before_these_fields_are_still_read(saved):
     content = torch.load(saved, weights_only=True)
-    for field in ("patch_px", "slides", "last_block"):
+    for field in ("patch_px", "slides", "last_block", "resize_px", "interpolation", "pooling", "unmatched"):
         content["card"].pop(field)
     content.pop("curve")
     torch.save(content, saved)

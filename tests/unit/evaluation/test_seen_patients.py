@@ -24,8 +24,9 @@ def test_what_each_encoder_had_seen(write):
         write("dino", method="dino", slides=["s1", "s2"]),
         write("start", method="untrained", slides=[]),
         write("published", method="timm", slides=[]),
+        write("uni", method="imported"),
     ]
-    assert read_seen_patients(cards, PATIENTS) == {"dino": {"p1"}, "start": set(), "published": None}
+    assert read_seen_patients(cards, PATIENTS) == {"dino": {"p1"}, "start": set(), "published": None, "uni": None}
 
 
 @pytest.mark.parametrize("values", [{}, {"method": "dino"}, {"method": "dino", "slides": ["s9"]}])

@@ -170,7 +170,7 @@ def test_a_class_that_the_test_set_lacks_is_left_out_of_the_means(tmp_path):
     assert np.isnan(method.figures["auc[z]"].value)
 
 
-def tabulated(files, folder, kind="slide", controls=None, slides_seen=None):
+def tabulated(files, folder, kind="slide", controls=None, slides_seen=None, stains=None):
     outputs = [folder / f"table.{suffix}" for suffix in ("csv", "md", "tex")]
     sheet = folder / "slides.csv"
     sheet.write_text("slide,patient,path\n" + "".join(f"s{i},p{i},x\n" for i in range(60)) + "g0,g0,x\n")
@@ -182,7 +182,7 @@ def tabulated(files, folder, kind="slide", controls=None, slides_seen=None):
     make_tables.main(
         [
             *("--kind", kind, "--predictions", *map(str, files), "--controls", json.dumps(controls or {})),
-            *("--cards", *map(str, cards), "--sheet", str(sheet)),
+            *("--cards", *map(str, cards), "--sheet", str(sheet), "--stains", json.dumps(stains or {})),
             *("--settings", '{"resamples":100,"seed":1,"level":0.9}'),
             *("--csv", str(outputs[0]), "--markdown", str(outputs[1]), "--latex", str(outputs[2])),
         ]
@@ -214,6 +214,25 @@ def test_each_row_says_how_many_of_the_tested_its_encoder_had_seen(slides, tmp_p
     assert [rows[i][rows[0].index("seen")] for i in (2, 3)] == ["2/60", "unknown"]
     assert "2/60" in as_latex
     assert "seen: of the patients tested, how many are patients on whose slides the encoder was trained" in as_markdown
+
+
+def test_each_row_says_how_the_stains_of_its_data_were_normalised(slides, tmp_path):
+    stains = {"rows": {"sub_type": {"dino": "macenko -> none"}}, "trained": {"dino": "macenko"}}
+    as_csv, as_markdown, as_latex = tabulated(slides, tmp_path, stains=stains)
+    assert [row["stain"] for row in csv.DictReader(as_csv.splitlines())] == ["macenko -> none", "none"]
+    tables = [cells_of(line) for line in as_markdown.splitlines() if line.startswith("| encoder")]
+    assert all(table[3] == "stain" for table in tables)
+    rows = [cells_of(line) for line in as_markdown.splitlines() if line.startswith("| dino ")]
+    assert rows and all(row[3] == "macenko -> none" for row in rows)
+    assert r"macenko -\textgreater{} none" in as_latex
+    assert "tested on: dino (macenko)." in as_markdown
+
+
+def test_where_nothing_was_normalised_only_the_csv_says_so(slides, tmp_path):
+    stains = {"rows": {"sub_type": {"dino": "unknown", "dino_untrained": "none"}}, "trained": {}}
+    as_csv, as_markdown, as_latex = tabulated(slides, tmp_path, stains=stains)
+    assert [row["stain"] for row in csv.DictReader(as_csv.splitlines())] == ["unknown", "none"]
+    assert "stain" not in as_markdown and "stain" not in as_latex
 
 
 def test_groups_of_patches_are_compared_with_patients_by_name(tmp_path):

@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision import transforms
 
-from histossl.errors import UserError
+from histossl.encoders.backbone import build_backbone
+from histossl.errors import JobError, UserError
 from histossl.features.embed import Embedder
-from histossl.features.resize import resize
+from tests.unit.small_networks import CARD
 
+CPU = torch.device("cpu")
 PATCHES = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), np.uint8)
 
 
@@ -37,14 +40,17 @@ def test_channels_are_red_green_blue(embedder):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_the_size_of_a_batch_changes_nothing(embedder, size):
-    batches = [PATCHES[i : i + size] for i in range(0, 7, size)]
-    np.testing.assert_allclose(embedder.embed_all(batches), embedder.embed(PATCHES), atol=1e-5)
+    parts = Embedder(embedder.backbone, embedder.card, embedder.device, batch=size)
+    np.testing.assert_allclose(parts.embed(PATCHES), embedder.embed(PATCHES), atol=1e-5)
+    together = embedder.fetch(embedder.launch([embedder.upload(PATCHES[:3]), embedder.upload(PATCHES[3:])]))
+    np.testing.assert_allclose(together, embedder.embed(PATCHES), atol=1e-5)
 
 
-def test_no_batch_gives_no_rows_of_the_right_length(embedder):
-    features = embedder.embed_all([])
-    assert features.shape == (0, 64)
-    assert features.dtype == np.float32
+def test_uploaded_patches_may_be_overwritten(embedder):
+    patches = PATCHES.copy()
+    uploaded = embedder.upload(patches)
+    patches[:] = 0
+    np.testing.assert_array_equal(embedder.fetch(embedder.launch([uploaded])), embedder.embed(PATCHES))
 
 
 @pytest.mark.parametrize("px", [20, 64])
@@ -54,24 +60,72 @@ def test_patches_of_another_size_are_resized(embedder, px):
     np.testing.assert_allclose(embedder.embed(flat), embedder.embed(same), atol=1e-5)
 
 
-def test_large_patches_shrink_as_pillow_shrinks_them(embedder):
-    large = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8), (0, 0), 1)
-    small = np.asarray(Image.fromarray(large).resize((32, 32), Image.Resampling.BILINEAR))
-    got = resize(torch.from_numpy(large).permute(2, 0, 1)[None], 32)[0].permute(1, 2, 0).numpy()
-    assert np.abs(got.astype(int) - small).max() <= 1
-    np.testing.assert_allclose(embedder.embed(large[None]), embedder.embed(got[None]), atol=1e-5)
+@pytest.mark.parametrize("model", ["test_vit", "test_resnet"])
+@pytest.mark.parametrize(("resize_px", "interpolation"), [(None, "bilinear"), (37, "bicubic")])
+def test_features_are_those_of_the_encoders_own_transform_one_by_one(model, resize_px, interpolation):
+    """The plain way: a Pillow picture, torchvision's transforms, fp32, a batch of one."""
+    card = replace(CARD, model=model, model_args={}, resize_px=resize_px, interpolation=interpolation)
+    embedder = Embedder(build_backbone(model, {"img_size": 32} if model == "test_vit" else {}, 1), card, CPU)
+    large = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 256, (5 * 48, 48, 3), np.uint8), (0, 0), 1)
+    patches = large.reshape(5, 48, 48, 3)
+    own = transforms.Compose(
+        [
+            transforms.Resize(resize_px or 32, transforms.InterpolationMode[interpolation.upper()]),
+            transforms.CenterCrop(32),
+            transforms.ToTensor(),
+            transforms.Normalize(card.mean, card.std),
+        ]
+    )
+    with torch.no_grad():
+        expected = torch.cat([embedder.backbone(own(Image.fromarray(patch))[None]) for patch in patches]).numpy()
+    relative = np.linalg.norm(embedder.embed(patches) - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    assert relative.max() < 1e-5
 
 
-@pytest.mark.parametrize("spacing_um", [0.9, 1.1, 0.5, 2.0])
-def test_another_scale_is_refused(embedder, spacing_um):
-    with pytest.raises(UserError, match=rf"tiles\.h5 has {spacing_um:g} µm/px but .* 1 µm/px"):
-        embedder.check_spacing(spacing_um, "tiles.h5")
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_is_near_and_other(embedder, precision):
+    mixed = Embedder(embedder.backbone, embedder.card, CPU, precision).embed(PATCHES)
+    full = embedder.embed(PATCHES)
+    assert mixed.dtype == np.float32
+    relative = np.linalg.norm(mixed - full, axis=1) / np.linalg.norm(full, axis=1)
+    assert 1e-6 < relative.max() < 1e-2
 
 
-def test_nearly_the_same_scale_and_an_encoder_without_one_are_fine(embedder):
-    embedder.check_spacing(1.04, "tiles.h5")
-    embedder.check_spacing(0.96, "tiles.h5")
-    Embedder(embedder.backbone, replace(embedder.card, spacing_um=()), torch.device("cpu")).check_spacing(9.0, "a")
+def test_on_the_cpu_automatic_precision_is_full(embedder):
+    assert Embedder(embedder.backbone, embedder.card, CPU, "auto").precision == "fp32"
+
+
+class Full:
+    """A network on a device that holds so many patches at once."""
+
+    def __init__(self, network, patches):
+        self.network, self.patches, self.seen = network, patches, []
+
+    def __call__(self, images):
+        self.seen.append(len(images))
+        if len(images) > self.patches:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.network(images)
+
+
+def test_out_of_memory_halves_the_batch_with_a_line_and_for_good(embedder, capsys):
+    expected = embedder.embed(PATCHES)
+    embedder.backbone = Full(embedder.backbone, 2)
+    embedder.batch = 7
+    np.testing.assert_allclose(embedder.embed(PATCHES), expected, atol=1e-5)
+    assert embedder.backbone.seen[:2] == [7, 3]
+    assert embedder.batch == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"out of memory on the GPU: going on with batches of {size} patches" for size in (3, 1)]
+    embedder.backbone.seen.clear()
+    embedder.embed(PATCHES)
+    assert set(embedder.backbone.seen) == {1}
+
+
+def test_a_network_that_holds_no_patch_is_a_sentence(embedder):
+    embedder.backbone = Full(embedder.backbone, 0)
+    with pytest.raises(JobError, match="'test_vit' doesn't fit into the GPU's memory"):
+        embedder.embed(PATCHES)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -1,11 +1,17 @@
+from pathlib import Path
+
 import cv2
 import h5py
 import numpy as np
 import pytest
 
 from histossl.errors import UserError
-from histossl.features.patch_features import embed_patches, read_picture, write_patch_features
-from histossl.patch_datasets.listing import LabelledPatch
+from histossl.features import patch_features
+from histossl.features.patch_features import embed_patches, write_patch_features
+from histossl.features.readers import Readers
+from histossl.patch_datasets.patch import LabelledPatch
+from histossl.patch_datasets.pictures import read_picture
+from histossl.progress import Progress
 
 
 @pytest.fixture
@@ -20,10 +26,32 @@ def patches(tmp_path):
     return listed
 
 
-@pytest.mark.parametrize(("batch", "threads"), [(1, 1), (3, 2), (100, 2)])
-def test_rows_are_the_pictures_one_by_one(patches, embedder, batch, threads):
+def embed(patches, embedder, count=2, normaliser=None):
+    with Readers(count, 3 * 32 * 32) as readers:
+        progress = Progress("embed", len(patches), "patches")
+        return embed_patches(Path("crc"), patches, readers, embedder, progress, normaliser)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("run", [2, 256])
+def test_rows_are_the_pictures_one_by_one(patches, embedder, count, run, monkeypatch):
+    monkeypatch.setattr(patch_features, "RUN", run)
     expected = np.concatenate([embedder.embed(read_picture(patch.path)[None]) for patch in patches])
-    np.testing.assert_allclose(embed_patches(patches, embedder, batch, threads), expected, atol=1e-5)
+    np.testing.assert_allclose(embed(patches, embedder, count), expected, atol=1e-5)
+
+
+def test_no_pictures_are_no_rows(embedder):
+    assert embed([], embedder).shape == (0, 64)
+
+
+class Inverted:
+    def __call__(self, patches):
+        return 255 - patches
+
+
+def test_the_stain_is_normalised_before_pictures_are_resized(patches, embedder):
+    expected = np.concatenate([embedder.embed(255 - read_picture(patch.path)[None]) for patch in patches])
+    np.testing.assert_allclose(embed(patches, embedder, normaliser=Inverted()), expected, atol=1e-5)
 
 
 def test_pictures_are_red_green_blue_whatever_they_are_stored_as(tmp_path):
@@ -44,7 +72,7 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path, patches, embedder, con
     else:
         patches[4].path.write_bytes(content)
     with pytest.raises(UserError, match=r"ü4\.png: missing or not a readable picture"):
-        embed_patches(patches, embedder, 3, 2)
+        embed(patches, embedder)
 
 
 def test_features_and_labels_survive_the_file_in_order(tmp_path, patches, embedder):

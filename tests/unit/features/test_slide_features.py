@@ -1,6 +1,5 @@
 import os
 import shutil
-import signal
 from dataclasses import replace
 
 import h5py
@@ -8,9 +7,7 @@ import numpy as np
 import pytest
 
 from histossl.errors import UserError
-from histossl.features import slide_features
 from histossl.features.slide_features import (
-    embed_slide,
     fingerprint_inputs,
     read_fingerprint,
     read_slide_features,
@@ -30,38 +27,6 @@ def coords_file(tmp_path, drawn_slide):
         path, COORDS, np.ones(12), Tiling(32, 1.0, 0, 0.5), inspect_slide("ü", drawn_slide.path, None, None), ""
     )
     return path
-
-
-@pytest.mark.parametrize(("batch", "threads"), [(256, 1), (4, 2), (5, 3), (1, 1)])
-def test_a_slide_is_embedded_as_its_patches_one_by_one(embedder, drawn_slide, coords_file, batch, threads):
-    features = np.concatenate(list(embed_slide(drawn_slide.path, read_coords(coords_file), embedder, batch, threads)))
-    cuts = [drawn_slide.picture[y : y + 64, x : x + 64] for x, y in COORDS]
-    # Halving by an area filter is the mean of four pixels.
-    small = [
-        np.floor(cut.reshape(32, 2, 32, 2, 3).astype(float).mean(axis=(1, 3)) + 0.5).astype(np.uint8) for cut in cuts
-    ]
-    expected = np.concatenate([embedder.embed(patch[None]) for patch in small])
-    assert features.shape == (12, 64)
-    assert np.abs(features - expected).max() < 0.02
-    assert np.abs(features - np.roll(expected, 1, axis=0)).max() > 0.05
-
-
-def test_batches_and_threads_change_nothing(embedder, drawn_slide, coords_file):
-    tiles = read_coords(coords_file)
-    one = np.concatenate(list(embed_slide(drawn_slide.path, tiles, embedder, 1, 1)))
-    seven = np.concatenate(list(embed_slide(drawn_slide.path, tiles, embedder, 7, 4)))
-    np.testing.assert_allclose(seven, one, atol=1e-5)
-
-
-def test_a_slide_without_patches_is_not_opened(embedder, tmp_path, coords_file):
-    tiles = replace(read_coords(coords_file), coords=np.zeros((0, 2), np.int64))
-    assert list(embed_slide(tmp_path / "nowhere.svs", tiles, embedder, 4, 1)) == []
-
-
-def test_a_slide_that_crashes_its_decoder_is_one_slide_lost(embedder, drawn_slide, coords_file, monkeypatch):
-    monkeypatch.setattr(slide_features, "read_patches_into", lambda *_: os.kill(os.getpid(), signal.SIGSEGV))
-    with pytest.raises(UserError, match=r"blob\.svs: the decoder crashed on it \(SIGSEGV\)"):
-        list(embed_slide(drawn_slide.path, read_coords(coords_file), embedder, 4, 1))
 
 
 def test_the_fingerprint_changes_with_each_input_alone(tmp_path, drawn_slide, coords_file):
@@ -101,9 +66,8 @@ def test_a_slide_that_has_gone_has_a_fingerprint_of_its_own(tmp_path, drawn_slid
 def written(tmp_path, embedder, coords_file):
     path = tmp_path / "features" / "a.h5"
     features = np.random.default_rng(0).normal(size=(12, 64)).astype(np.float32)
-    facts = {"encoder": "dino", "fingerprint": "print", "reason": ""}
-    rows = write_slide_features(path, [features[:5], features[5:]], coords_file, embedder.card, "weights", facts)
-    assert rows == 12
+    facts = {"encoder": "dino", "weights_sha256": "weights", "fingerprint": "print", "reason": ""}
+    write_slide_features(path, features, coords_file, embedder.card, facts)
     return path, features
 
 
@@ -121,12 +85,28 @@ def test_the_file_says_what_made_it(written):
         assert file.attrs["weights_sha256"] == "weights"
         assert file["features"].attrs["name"] == "ü"
         assert file["coords"].attrs["patch_level0"] == 64.0
+        assert (file.attrs["input_px"], file.attrs["resize_px"], file.attrs["interpolation"]) == (32, 32, "bilinear")
+
+
+def test_features_lie_in_one_piece(written):
+    with h5py.File(written[0], "r") as file:
+        assert file["features"].chunks is None
+        assert (file["features"].dtype, file["features"].shape) == (np.float32, (12, 64))
+
+
+@pytest.mark.parametrize("bad", ["rows", "nan"])
+def test_what_is_not_whole_is_not_written(tmp_path, embedder, coords_file, bad):
+    features = np.zeros((11 if bad == "rows" else 12, 64), np.float32)
+    features[0, 0] = np.nan if bad == "nan" else 0
+    with pytest.raises(ValueError, match="features for 12 coordinates, or not finite"):
+        write_slide_features(tmp_path / "a.h5", features, coords_file, embedder.card, {"encoder": "dino"})
+    assert not list(tmp_path.glob("*a*.h5"))
 
 
 def test_a_slide_left_out_has_no_rows_of_either(tmp_path, embedder, coords_file):
     path = tmp_path / "a.h5"
     facts = {"encoder": "dino", "fingerprint": "print", "reason": "damaged"}
-    write_slide_features(path, [], coords_file, embedder.card, "weights", facts)
+    write_slide_features(path, np.zeros((0, 64), np.float32), coords_file, embedder.card, facts)
     features, coords = read_slide_features(path)
     assert features.shape == (0, 64)
     assert coords.shape == (0, 2)

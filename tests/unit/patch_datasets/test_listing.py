@@ -77,6 +77,14 @@ def test_a_missing_source_and_an_empty_folder_are_named(tmp_path):
         read_patch_dataset(tmp_path)
 
 
+def test_what_is_still_packed_is_to_be_unpacked(tmp_path):
+    (tmp_path / "NCT-CRC-HE-100K.zip").touch()
+    with pytest.raises(UserError, match=r"100K\.zip: still packed; unpack it and name the folder"):
+        read_patch_dataset(tmp_path / "NCT-CRC-HE-100K.zip")
+    with pytest.raises(UserError, match=r"holds no patch; .* in it; unpack NCT-CRC-HE-100K\.zip"):
+        read_patch_dataset(tmp_path)
+
+
 def test_the_fingerprint_of_pictures_follows_their_names_and_sizes_but_not_their_place(tmp_path):
     def dataset(name, content):
         folder = tmp_path / name / "a"

@@ -1,10 +1,11 @@
+import json
+
 import cv2
 import h5py
 import numpy as np
 import pytest
 
 import embed_patches
-from histossl.errors import UserError
 
 
 @pytest.fixture
@@ -17,10 +18,11 @@ def source(tmp_path):
 
 @pytest.fixture
 def embed(tmp_path, encoder_file):
-    def run(source, spacing_um=1.0):
+    def run(source):
         options = ["--name=dino", f"--encoder={encoder_file}", "--dataset=crc", "--batch=2", "--threads=1"]
+        settings = json.dumps({"precision": "auto", "layout": "", "stain": None})
         output = tmp_path / "features.h5"
-        embed_patches.main([*options, f"--source={source}", f"--spacing-um={spacing_um}", f"--output={output}"])
+        embed_patches.main([*options, f"--source={source}", f"--settings={settings}", f"--output={output}"])
         with h5py.File(output, "r") as file:
             return file["path"].asstr()[:].tolist(), file["label"].asstr()[:].tolist(), file["features"][:]
 
@@ -35,9 +37,3 @@ def test_a_folder_and_a_sheet_of_the_same_pictures_agree(embed, source):
     names, _, from_sheet = embed(source / "sheet.csv")
     assert names == ["TUM/ü.png", "STR/c.png", "TUM/b.png"]
     np.testing.assert_allclose(from_sheet, features[[2, 0, 1]], atol=1e-5)
-
-
-def test_another_scale_is_refused(tmp_path, embed, source):
-    with pytest.raises(UserError, match=r"patch data set crc has 0\.5 µm/px"):
-        embed(source, 0.5)
-    assert not (tmp_path / "features.h5").exists()

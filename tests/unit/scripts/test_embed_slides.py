@@ -3,6 +3,7 @@ import os
 import shutil
 from dataclasses import replace
 
+import cv2
 import h5py
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def cohort(tmp_path, drawn_slide, write_tiles):
 
 @pytest.fixture
 def embed(tmp_path, encoder_file, cohort):
-    def run(policy="exclude", code="code"):
+    def run(policy="exclude", code="code", precision="auto", stain=None):
         files, coords = cohort
         before = torch.get_num_threads()
         embed_slides.main(
@@ -45,9 +46,8 @@ def embed(tmp_path, encoder_file, cohort):
                 *map(str, coords.values()),
                 f"--features={tmp_path / 'features'}",
                 f"--manifest={tmp_path / 'manifest.json'}",
-                f"--on-bad-slide={policy}",
+                f"--settings={json.dumps({'precision': precision, 'on_bad_slide': policy, 'stain': stain})}",
                 f"--code={code}",
-                "--batch=4",
                 "--threads=1",
             ]
         )
@@ -179,11 +179,32 @@ def test_a_damaged_encoder_is_not_blamed_on_the_slides(tmp_path, embed, encoder_
     assert not (tmp_path / "features").exists()
 
 
-def test_patches_of_another_scale_are_refused(embed, cohort):
-    with h5py.File(cohort[1]["b"], "a") as file:
-        file["coords"].attrs["spacing_um"] = 0.5
-    with pytest.raises(UserError, match=r"b\.h5 has 0\.5 µm/px"):
-        embed()
+def test_another_precision_embeds_all_anew_and_is_named(tmp_path, embed, written):
+    embed()
+    before = written(age=True)
+    with h5py.File(tmp_path / "features/a.h5") as file:
+        assert file.attrs["precision"] == "fp32"
+    embed(precision="bf16")
+    assert changed(before, written()) == set(before)
+    with h5py.File(tmp_path / "features/a.h5") as file:
+        assert file.attrs["precision"] == "bf16"
+
+
+def test_a_normalised_stain_is_named_and_another_reference_embeds_all_anew(tmp_path, embed, written, drawn_slide):
+    embed()
+    plain = read_slide_features(tmp_path / "features/a.h5")[0]
+    reference = tmp_path / "reference.png"
+    cv2.imwrite(str(reference), drawn_slide.picture[200:300, 250:350] // 2)
+    stain = {"method": "reinhard", "reference": str(reference), "content": "1"}
+    embed(stain=stain)
+    with h5py.File(tmp_path / "features/a.h5") as file:
+        assert file.attrs["stain"] == "reinhard: reference.png"
+        assert np.abs(file["features"][:] - plain).max() > 0.01
+    before = written(age=True)
+    embed(stain=stain)
+    assert written() == before
+    embed(stain={**stain, "content": "2"})
+    assert changed(before, written()) == set(before)
 
 
 def test_features_are_the_same_in_one_batch_or_many(tmp_path, embed, cohort):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import launch
-from histossl.devices import lease, srun
+from histossl.devices import srun
 from histossl.errors import UserError
 
 LAUNCH = Path(launch.__file__)
@@ -24,7 +24,7 @@ def start(tmp_path):
         inherited = {k: v for k, v in os.environ.items() if k not in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID")}
         process = subprocess.Popen(
             [sys.executable, str(LAUNCH), f"--gpus={gpus}", str(script), *arguments],
-            env={**inherited, "TMPDIR": str(tmp_path), **environment},
+            env={**inherited, "HISTOSSL_GPU_LOCKS": str(tmp_path), **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -63,6 +63,21 @@ def test_where_no_gpu_is_visible_it_runs_on_the_cpu_and_says_so(start):
     assert "running on the CPU" in process.stderr.read()
 
 
+def test_fewer_gpus_than_asked_for_are_used_and_it_says_so(executed, started, monkeypatch, capsys):
+    monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "4,5")
+    with pytest.raises(SystemExit):
+        launch.main(["--gpus=4", "train.py"])
+    assert (started[0][1], started[0][4]["CUDA_VISIBLE_DEVICES"]) == (2, "4,5")
+    assert capsys.readouterr().err == "2 of 4 GPUs are visible here: running on what there is\n"
+
+
+def test_locks_that_cannot_be_kept_are_one_sentence(start, tmp_path):
+    process = start(1, CUDA_VISIBLE_DEVICES="0", HISTOSSL_GPU_LOCKS=str(tmp_path / "nowhere"))
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert said.startswith(f"error: {tmp_path}/nowhere/histossl-gpus-") and said.count("\n") == 1
+
+
 def test_the_exit_code_is_the_scripts(tmp_path):
     script = tmp_path / "fail.py"
     script.write_text("raise SystemExit(7)")
@@ -75,7 +90,8 @@ def executed(monkeypatch, tmp_path):
     """What `main` would become, without becoming it."""
     calls = []
     monkeypatch.setattr(os, "execve", lambda program, command, environment: calls.append((command, environment)))
-    monkeypatch.setattr(lease.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("HISTOSSL_GPU_LOCKS", str(tmp_path))
+    monkeypatch.setattr(launch, "machine_devices", list)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     return calls
 

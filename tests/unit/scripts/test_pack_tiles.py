@@ -1,9 +1,15 @@
 import cv2
+import h5py
 import numpy as np
 import pytest
 
 import pack_tiles
 from histossl.errors import UserError
+from histossl.phantom.patches import ARMS, draw_classes
+from histossl.slides.patches import read_patches
+from histossl.slides.reader import Slide
+from histossl.stain.fit import fit_stain
+from histossl.tiles.coords_file import read_coords
 from histossl.tiles.shards import ShardSet
 
 COORDS = [(x, y) for y in (60, 124, 188, 252) for x in (64, 128, 192, 256)]
@@ -12,10 +18,10 @@ SETTINGS = {"max_patches_per_slide": None, "seed": 1, "jpeg_quality": 95}
 
 @pytest.fixture
 def pack(tmp_path, as_json):
-    def run(slide, coords, name="shard.h5", **changed):
-        settings = f"--settings={as_json({**SETTINGS, **changed})}"
+    def run(slide, coords, name="shard.h5", stain=None, **changed):
+        settings = [f"--settings={as_json({**SETTINGS, **changed})}", f"--stain={as_json(stain)}"]
         files = [f"--file={slide}", f"--coords={coords}", f"--output={tmp_path / name}"]
-        pack_tiles.main([*files, settings, "--on-bad-slide=exclude"])
+        pack_tiles.main([*files, *settings, "--on-bad-slide=exclude"])
         return tmp_path / name
 
     return run
@@ -41,3 +47,20 @@ def test_a_slide_without_patches_gives_an_empty_shard(tmp_path, pack, write_tile
     empty = pack(tmp_path / "gone.svs", write_tiles("b", tmp_path / "gone.svs", [], "no tissue found"))
     with pytest.raises(UserError, match="none of the 1 shards"):
         ShardSet([empty])
+
+
+def test_patches_take_the_colours_of_the_tilings_reference(tmp_path, pack, write_tiles, make_slide):
+    tissue = [p.image for p in draw_classes(ARMS["raw"], 1, 128, 0.5, seed=1) if p.label in ("tumour", "normal")]
+    slide = make_slide(tmp_path / "a.svs", np.hstack(tissue))
+    coords = write_tiles("a", slide, [(0, 0), (64, 64), (128, 0)])
+    cv2.imwrite(str(tmp_path / "reference.png"), tissue[0])
+    stain = {"method": "macenko", "reference": str(tmp_path / "reference.png"), "content": "0"}
+    raw, changed = pack(slide, coords, "raw.h5"), pack(slide, coords, "changed.h5", stain, jpeg_quality=100)
+    with Slide(slide) as opened:
+        cut = np.stack([patch.copy() for patch in read_patches(opened, read_coords(coords).coords, 64, 32)])
+    expected = fit_stain(stain)(cut).astype(int)
+    with ShardSet([changed]) as patches:
+        packed = np.stack([patches.read(index) for index in range(3)])
+    assert np.abs(packed - expected).mean() < 2 < 10 < np.abs(cut - expected).mean()
+    names = [h5py.File(path)["/"].attrs["stain"] for path in (raw, changed)]
+    assert names == ["none", "macenko: reference.png"]

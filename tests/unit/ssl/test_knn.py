@@ -78,3 +78,27 @@ def test_patches_of_one_group_are_refused(sheet):
     sheet.write_text("path,label,group\n0.png,a,p\n1.png,b,p\n")
     with pytest.raises(UserError, match="all of one group"):
         read_labelled_pictures(sheet, "", 5, 1, 16)
+
+
+def test_a_published_data_set_is_read_by_its_layout(tmp_path):
+    names = ("MHIST_aaa.png", "MHIST_aab.png")
+    (tmp_path / "images").mkdir()
+    for index, name in enumerate(names):
+        cv2.imwrite(str(tmp_path / "images" / name), np.full((16, 16, 3), 50 * (index + 1), np.uint8))
+    rows = f"{names[0]},HP,train\n{names[1]},SSA,train\n"
+    (tmp_path / "annotations.csv").write_text(f"Image Name,Majority Vote Label,Partition\n{rows}")
+    read = read_labelled_pictures(tmp_path, "train", 5, 1, 16, "mhist")
+    assert [int(picture[0, 0, 0]) for picture in read.pictures] == [50, 100]
+    assert read.labels.tolist() == [0, 1]
+
+
+def test_pictures_are_normalised_before_they_are_resized(sheet):
+    seen = []
+
+    def darker(patches):
+        seen.append(patches.shape)
+        return patches // 2
+
+    plain, normalised = (read_labelled_pictures(sheet, "", 99, 1, 10, stain=stain) for stain in (None, darker))
+    assert set(seen) == {(1, 20, 20, 3)}
+    assert (normalised.pictures == plain.pictures // 2).all()

@@ -20,7 +20,7 @@ def missing_in_shards(shards: Iterable[Path]) -> Iterator[Missing]:
 
 
 def missing_in_features(manifests: Iterable[Path]) -> Iterator[Missing]:
-    """Slides that could not be embedded, from the manifests of `embed_slides`.
+    """Slides without features, from the manifests of `embed_slides` and `import_features`.
 
     Raises:
         UserError: a manifest is missing or damaged.
@@ -29,7 +29,7 @@ def missing_in_features(manifests: Iterable[Path]) -> Iterator[Missing]:
         try:
             for line in json.loads(path.read_text(encoding="utf-8")):
                 if line["reason"]:
-                    yield line["slide"], "embed_slides", line["reason"]
+                    yield line["slide"], line.get("stage", "embed_slides"), line["reason"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: not a readable manifest ({error}); delete it and rerun") from error
 

@@ -8,10 +8,11 @@ from typing import Any
 from histossl.config import plan
 from histossl.config.sheets import SlideRow
 from histossl.config.training_slides import choose_slides
+from histossl.encoders.hub_location import on_hub, parse_hub_location
 from histossl.encoders.scale import fits_scale, name_scales
 from histossl.errors import UserError
 from histossl.evaluation.splits import check_labels
-from histossl.patch_datasets.listing import pick_labelled, read_patch_dataset
+from histossl.patch_datasets.listing import LAYOUTS, pick_labelled, read_patch_dataset
 
 DRAWN = "results/phantom/"
 """What lies below is drawn by the workflow itself."""
@@ -33,12 +34,20 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
         if "spacing_um" not in dataset:
             raise UserError(f"config: patch_datasets.{name} states no spacing_um; give the µm/px of its patches")
         _check_path(dataset["source"], f"config: patch_datasets.{name}", drawn)
+        if layout := plan.patch_layout(config, name):
+            try:
+                LAYOUTS[layout].find_files(Path(dataset["source"]))
+            except UserError as error:
+                raise UserError(f"config: patch_datasets.{name}: {error}") from error
     for name, tiling in config["tilings"].items():
         if tiling["overlap_px"] >= tiling["patch_px"]:
             raise UserError(
                 f"config: tilings.{name}.overlap_px is {tiling['overlap_px']}, which leaves no step between patches of "
                 f"{tiling['patch_px']} px; make it smaller"
             )
+    for kind in ("tilings", "patch_datasets"):
+        for name, entry in config[kind].items():
+            _check_stain(f"{kind}.{name}.stain", entry["stain"])
     for name, encoder in config["encoders"].items():
         _check_encoder(name, encoder, config)
     for name, task in config["slide_tasks"].items():
@@ -56,8 +65,14 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
             _check_name(dataset, config["patch_datasets"], f"patch_tasks.{name}.{side}")
             for encoder in task["encoders"]:
                 _check_name(encoder, config["encoders"], f"patch_tasks.{name}.encoders")
-            for encoder in plan.task_encoders(config, task):
+            for encoder in plan.patch_encoders(config, task):
                 _check_scale(encoder, config["patch_datasets"][dataset]["spacing_um"], config, f"patch_tasks.{name}")
+        _check_embedded(f"patch_tasks.{name}", task, config)
+    for name in plan.imported_encoders(config):
+        try:
+            plan.feature_files(config, name, slides)
+        except UserError as error:
+            raise UserError(f"config: encoders.{name}.features.folder: {error}") from error
     for name in plan.pretrained_encoders(config):
         _check_exclusion(name, config, slides)
         _check_knn(name, config)
@@ -66,26 +81,34 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
 def _check_encoder(name: str, encoder: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     if len(encoder) != 1:
         has = ", ".join(encoder) or "nothing"
-        raise UserError(f"config: encoders.{name} has {has}; give exactly one of pretrain, untrained, timm")
+        raise UserError(f"config: encoders.{name} has {has}; give exactly one of pretrain, untrained, timm, features")
     if "pretrain" in encoder:
         tiling = encoder["pretrain"]["tiling"]
         _check_name(tiling, config["tilings"], f"encoders.{name}.pretrain.tiling")
         if (encoder["pretrain"]["epochs"] is None) == (encoder["pretrain"]["steps"] is None):
             raise UserError(f"config: encoders.{name}.pretrain needs exactly one of epochs and steps")
-    if "timm" in encoder and "model" not in encoder["timm"]:
-        raise UserError(f"config: encoders.{name}.timm has neither a preset nor a model; name one of them")
-    if (
-        "timm" in encoder
-        and isinstance(encoder["timm"]["weights"], str)
-        and not Path(encoder["timm"]["weights"]).is_file()
-    ):
-        weights = encoder["timm"]["weights"]
-        raise UserError(
-            f"config: encoders.{name}.timm.weights is {weights!r}, where there is no file; correct the path"
-        )
+    if "timm" in encoder:
+        _check_published(f"encoders.{name}.timm", encoder["timm"])
     if "untrained" in encoder:
         trained = [other for other, spec in config["encoders"].items() if "pretrain" in spec]
         _check_name(encoder["untrained"], trained, f"encoders.{name}.untrained")
+
+
+def _check_published(where: str, published: Mapping[str, Any]) -> None:
+    if "model" not in published:
+        raise UserError(f"config: {where} has neither a preset nor a model; name one of them")
+    weights = published["weights"]
+    for key in ("model", "weights"):
+        if on_hub(published[key]):
+            try:
+                parse_hub_location(published[key])
+            except UserError as error:
+                raise UserError(f"config: {where}.{key}: {error}") from error
+    if isinstance(weights, str) and not on_hub(weights) and not Path(weights).is_file():
+        raise UserError(
+            f"config: {where}.weights is {weights!r}, where there is no file; correct the path, or write "
+            "hf-hub:owner/name for one on the Hugging Face hub"
+        )
 
 
 def _check_knn(name: str, config: Mapping[str, Any]) -> None:
@@ -96,11 +119,12 @@ def _check_knn(name: str, config: Mapping[str, Any]) -> None:
     dataset, _, split = knn.partition(":")
     _check_name(dataset, config["patch_datasets"], where)
     _check_scale(name, config["patch_datasets"][dataset]["spacing_um"], config, where)
-    source = config["patch_datasets"][dataset]["source"]
-    if source.startswith(DRAWN):  # it may not be there yet; the run looks at it when it starts
+    source, layout = config["patch_datasets"][dataset]["source"], plan.patch_layout(config, dataset)
+    # The run looks at it when it starts: it may not be there yet, or take long to read.
+    if source.startswith(DRAWN) or (layout and LAYOUTS[layout].list_regions):
         return
     try:
-        pick_labelled(read_patch_dataset(Path(source)), Path(source), split)
+        pick_labelled(read_patch_dataset(Path(source), layout), Path(source), split)
     except UserError as error:
         raise UserError(f"config: {where} is {knn!r}: {error}") from error
 
@@ -122,6 +146,17 @@ def _check_exclusion(name: str, config: Mapping[str, Any], slides: Mapping[str, 
         raise UserError(f"config: {where}: {error}") from error
 
 
+def _check_embedded(where: str, task: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """A patch task needs encoders that can be run; imported features are of slides alone."""
+    imported = [encoder for encoder in task["encoders"] if encoder in plan.imported_encoders(config)]
+    if imported:
+        raise UserError(
+            f"config: {where}.encoders names {imported[0]!r}, but imported features are of slides; delete it there"
+        )
+    if not plan.patch_encoders(config, task):
+        raise UserError(f"config: {where} has no encoder, for imported features are of slides; add one")
+
+
 def _check_scale(encoder: str, spacing_um: float, config: Mapping[str, Any], where: str) -> None:
     own = plan.encoder_spacing(config, encoder)
     if config["features"]["on_spacing_mismatch"] == "fail" and not fits_scale(spacing_um, own):
@@ -130,6 +165,17 @@ def _check_scale(encoder: str, spacing_um: float, config: Mapping[str, Any], whe
             f"{name_scales(own)}; name the encoders of that scale under `encoders`, use patches of the other, or set "
             "`features: on_spacing_mismatch` to allow"
         )
+
+
+def _check_stain(where: str, stain: Mapping[str, str] | None) -> None:
+    if stain is None:
+        return
+    from histossl.stain.fit import fit_stain  # OpenCV, which takes longer to import than all else that is checked
+
+    try:
+        fit_stain(stain)
+    except UserError as error:
+        raise UserError(f"config: {where}.reference: {error}") from error
 
 
 def _check_name(name: str, known: Collection[str], where: str) -> None:

@@ -2,10 +2,14 @@
 
 import zlib
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
+from histossl.config.feature_files import find_feature_files
 from histossl.config.sheets import SlideRow
 from histossl.config.training_slides import choose_slides
+from histossl.encoders.hub_location import on_hub
+from histossl.stain.reference import fingerprint_reference
 
 Config = Mapping[str, Any]
 CLASSIFIERS, REGRESSORS = ("knn",), ("linear",)
@@ -16,9 +20,36 @@ def tissue_settings(config: Config) -> dict[str, Any]:
     return {key: value for key, value in config["tissue"].items() if key != "preset"}
 
 
+def tiling_settings(config: Config, name: str) -> dict[str, Any]:
+    """Settings of where a tiling's patches lie: all but their colours."""
+    return {key: value for key, value in config["tilings"][name].items() if key != "stain"}
+
+
+def stain_settings(config: Config, kind: str, name: str) -> dict[str, str] | None:
+    """The stain normalisation of one of the `tilings` or `patch_datasets`, and what its reference holds; or none."""
+    stain = config[kind][name]["stain"]
+    return stain and {**stain, "content": fingerprint_reference(Path(stain["reference"]))}
+
+
 def pretrained_encoders(config: Config) -> list[str]:
     """Names of the encoders that are trained here."""
     return [name for name, encoder in config["encoders"].items() if "pretrain" in encoder]
+
+
+def imported_encoders(config: Config) -> list[str]:
+    """Names of the encoders whose features were made elsewhere."""
+    return [name for name, encoder in config["encoders"].items() if "features" in encoder]
+
+
+def feature_folder(config: Config, name: str) -> str:
+    """Where the features of an imported encoder are."""
+    return config["encoders"][name]["features"]["folder"]
+
+
+def feature_files(config: Config, name: str, slides: Mapping[str, SlideRow]) -> dict[str, str]:
+    """The feature file of each slide that has one, of an imported encoder."""
+    paths = {slide: row.path for slide, row in slides.items()}
+    return {slide: str(file) for slide, file in find_feature_files(Path(feature_folder(config, name)), paths).items()}
 
 
 def pretrain_settings(config: Config, name: str) -> dict[str, Any]:
@@ -32,10 +63,15 @@ def pretrain_tiling(config: Config, name: str) -> str:
     return config["encoders"][name]["pretrain"]["tiling"]
 
 
-def knn_sources(config: Config, name: str) -> list[str]:
+def patch_layout(config: Config, dataset: str) -> str:
+    """How a patch data set lies on the disk; empty for a sheet and a folder of classes."""
+    return config["patch_datasets"][dataset]["layout"] or ""
+
+
+def knn_datasets(config: Config, name: str) -> list[str]:
     """The patch data set that a training run is examined on, where it names one."""
     knn = config["encoders"][name]["pretrain"]["health"]["knn"]
-    return [] if knn is None else [config["patch_datasets"][knn.partition(":")[0]]["source"]]
+    return [] if knn is None else [knn.partition(":")[0]]
 
 
 def tested_tasks(config: Config, name: str) -> list[dict[str, Any]]:
@@ -46,7 +82,8 @@ def tested_tasks(config: Config, name: str) -> list[dict[str, Any]]:
             tasks.append({"task": task, **{key: config["slide_tasks"][task][key] for key in ("label", "classes")}})
         if task in config["patch_tasks"]:
             dataset, _, split = config["patch_tasks"][task]["test"].partition(":")
-            tasks.append({"task": task, "source": config["patch_datasets"][dataset]["source"], "split": split})
+            source, layout = config["patch_datasets"][dataset]["source"], patch_layout(config, dataset)
+            tasks.append({"task": task, "source": source, "layout": layout, "split": split})
     return tasks
 
 
@@ -62,16 +99,22 @@ def all_shards(config: Config, slides: Mapping[str, SlideRow]) -> list[str]:
 
 
 def export_settings(config: Config, name: str) -> dict[str, Any]:
-    """Settings of an encoder that is not trained here: timm's, or the start of one that is trained here."""
+    """Settings of an encoder that is not trained here: published, or the start of one that is trained here."""
     encoder = config["encoders"][name]
     if "timm" in encoder:
-        return {**encoder["timm"], "spacing_um": encoder_spacing(config, name)}
+        # Naming a preset changes nothing that its values do not.
+        stated = {key: value for key, value in encoder["timm"].items() if key != "preset"}
+        return {**stated, "spacing_um": encoder_spacing(config, name)}
     trained = config["encoders"][encoder["untrained"]]["pretrain"]
     same = {key: trained[key] for key in ("model", "model_args", "seed", "mean", "std", "input_px")}
     return {
         **same,
         "weights": False,
+        "strict": True,
         "last_block": None,
+        "resize_px": None,
+        "interpolation": "bilinear",
+        "pooling": None,
         "spacing_um": encoder_spacing(config, name),
     }
 
@@ -79,6 +122,8 @@ def export_settings(config: Config, name: str) -> dict[str, Any]:
 def encoder_spacing(config: Config, name: str) -> list[float]:
     """The scales that an encoder is made for, µm/px; none where that has no meaning."""
     encoder = config["encoders"][name]
+    if "features" in encoder:
+        return []
     if "timm" in encoder:
         own = encoder["timm"]["spacing_um"]
         return own if isinstance(own, list) else [own]
@@ -87,9 +132,9 @@ def encoder_spacing(config: Config, name: str) -> list[float]:
 
 
 def weight_files(config: Config, name: str) -> list[str]:
-    """The weight file that an encoder is made from, where it names one."""
+    """The local weight file that an encoder is made from, where it names one."""
     weights = export_settings(config, name)["weights"]
-    return [weights] if isinstance(weights, str) else []
+    return [weights] if isinstance(weights, str) and not on_hub(weights) else []
 
 
 def controls(config: Config) -> dict[str, str]:
@@ -116,6 +161,12 @@ def task_encoders(config: Config, task: Mapping[str, Any]) -> list[str]:
     return task["encoders"] or list(config["encoders"])
 
 
+def patch_encoders(config: Config, task: Mapping[str, Any]) -> list[str]:
+    """The encoders that a patch task compares: those it names, or all that can embed patches."""
+    imported = imported_encoders(config)
+    return task["encoders"] or [encoder for encoder in config["encoders"] if encoder not in imported]
+
+
 def slide_manifests(encoder: str, tiling: str, batches: Collection[str]) -> list[str]:
     """The manifests that stand for the feature files of all slides."""
     return [f"results/features/{encoder}/slides/{tiling}/batches/{batch}.json" for batch in batches]
@@ -127,6 +178,18 @@ def all_slide_manifests(config: Config, batches: Collection[str]) -> list[str]:
         (encoder, task["tiling"]) for task in config["slide_tasks"].values() for encoder in task_encoders(config, task)
     }
     return [manifest for encoder, tiling in sorted(wanted) for manifest in slide_manifests(encoder, tiling, batches)]
+
+
+def slide_embedding(config: Config, tiling: str) -> dict[str, Any]:
+    """What decides the features of a tiling's slides, beside encoder, slides and coordinates."""
+    own = {"precision": config["features"]["precision"], "on_bad_slide": config["slides"]["on_bad_slide"]}
+    return {**own, "stain": stain_settings(config, "tilings", tiling)}
+
+
+def patch_embedding(config: Config, dataset: str) -> dict[str, Any]:
+    """What decides the features of a patch data set, beside encoder and pictures."""
+    own = {"precision": config["features"]["precision"], "layout": patch_layout(config, dataset)}
+    return {**own, "stain": stain_settings(config, "patch_datasets", dataset)}
 
 
 def patch_features(config: Config, task: str, side: str, encoder: str) -> str:
@@ -141,7 +204,7 @@ def all_patch_features(config: Config) -> list[str]:
             patch_features(config, name, side, encoder)
             for name, task in config["patch_tasks"].items()
             for side in ("train", "test")
-            for encoder in task_encoders(config, task)
+            for encoder in patch_encoders(config, task)
         }
     )
 
@@ -175,7 +238,7 @@ def predictions(config: Config) -> dict[str, list[str]]:
     patches = [
         (task["probe"]["probe"], f"results/patch_eval/{name}/{encoder}/predictions.csv")
         for name, task in config["patch_tasks"].items()
-        for encoder in task_encoders(config, task)
+        for encoder in patch_encoders(config, task)
     ]
     return {
         "slide": [
@@ -189,13 +252,19 @@ def predictions(config: Config) -> dict[str, list[str]]:
     }
 
 
+def table_tasks(config: Config, kind: str) -> dict[str, tuple[Mapping[str, Any], list[str]]]:
+    """The tasks of a kind of table by name, each with the encoders that it compares."""
+    if kind == "slide":
+        return {name: (task, task_encoders(config, task)) for name, task in config["slide_tasks"].items()}
+    probes = {"classification": CLASSIFIERS, "regression": REGRESSORS}[kind]
+    tasks = {name: task for name, task in config["patch_tasks"].items() if task["probe"]["probe"] in probes}
+    return {name: (task, patch_encoders(config, task)) for name, task in tasks.items()}
+
+
 def cards(config: Config, kind: str) -> list[str]:
     """What each encoder of a kind of table is, as JSON."""
-    probes = {"classification": CLASSIFIERS, "regression": REGRESSORS}
-    tasks = config["slide_tasks" if kind == "slide" else "patch_tasks"].values()
-    chosen = [task for task in tasks if kind == "slide" or task["probe"]["probe"] in probes[kind]]
-    encoders = dict.fromkeys(encoder for task in chosen for encoder in task_encoders(config, task))
-    return [f"results/encoders/{encoder}/encoder.json" for encoder in encoders]
+    compared = dict.fromkeys(name for _, encoders in table_tasks(config, kind).values() for name in encoders)
+    return [f"results/encoders/{encoder}/encoder.json" for encoder in compared]
 
 
 def tables(config: Config) -> list[str]:

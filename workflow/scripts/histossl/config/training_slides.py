@@ -7,7 +7,7 @@ from typing import Any
 from histossl.config.sheets import SlideRow
 from histossl.errors import UserError
 from histossl.evaluation.splits import takes_part
-from histossl.patch_datasets.listing import read_patch_dataset
+from histossl.patch_datasets.listing import read_groups
 
 
 def choose_slides(slides: Mapping[str, SlideRow], tested: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -38,7 +38,7 @@ def tested_patients(slides: Mapping[str, SlideRow], task: Mapping[str, Any]) -> 
     Args:
         slides: the sheet.
         task: its name as `task`, with `label` and `classes` for a slide task, which tests on each of its patients in
-            some fold, or with `source` and `split` for a patch task, whose groups are then patients.
+            some fold, or with `source`, `layout` and `split` for a patch task, whose groups are then patients.
 
     Raises:
         UserError: no group of a patch task is a patient of the sheet.
@@ -46,8 +46,7 @@ def tested_patients(slides: Mapping[str, SlideRow], task: Mapping[str, Any]) -> 
     if "label" in task:
         rows = slides.values()
         return {row.patient for row in rows if takes_part(row.columns.get(task["label"]), task["classes"])}
-    patches = read_patch_dataset(Path(task["source"]))
-    groups = {patch.group for patch in patches if not task["split"] or patch.split == task["split"]} - {""}
+    groups = read_groups(Path(task["source"]), task["layout"], task["split"])
     patients = groups & {row.patient for row in slides.values()}
     if not patients:
         has = f"such as {min(groups)!r}" if groups else "none"

@@ -15,6 +15,8 @@ from histossl.errors import UserError
 from histossl.files import whole_file, write_text_whole
 
 FORMAT = "histossl-encoder-1"
+TUPLES = ("mean", "std", "slides", "spacing_um", "unmatched")
+"""Of a card; JSON and torch have lists."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class EncoderCard:
     interpolation: str = "bilinear"
     """How it is brought to that length: `bilinear` or `bicubic`, with antialiasing, as Pillow does."""
     pooling: str = ""
-    """How tokens become one vector: empty is the network's own way; see `histossl.encoders.backbone`."""
+    """How tokens become one vector: empty is the network's own way; see `histossl.encoders.pooling`."""
+    unmatched: tuple[str, ...] = ()
+    """Weights that were left random or passed over when a file was read with `strict: false`."""
 
 
 def save_encoder(
@@ -113,9 +117,9 @@ def load_encoder(path: Path) -> tuple[nn.Module, EncoderCard, str]:
         # torch.load does not look at the checksums of its own format.
         raise UserError(f"{path}: its weights have changed since they were written; delete it and rerun")
     values = content["card"]
-    tuples = {key: tuple(values[key]) for key in ("mean", "std", "slides", "spacing_um") if key in values}
+    tuples = {key: tuple(values[key]) for key in TUPLES if key in values}
     card = EncoderCard(**{**values, **tuples})
-    backbone = build_backbone(card.model, card.model_args, seed=0, last_block=card.last_block)
+    backbone = build_backbone(card.model, card.model_args, seed=0, last_block=card.last_block, pooling=card.pooling)
     try:
         backbone.load_state_dict(content["weights"])
     except RuntimeError as error:

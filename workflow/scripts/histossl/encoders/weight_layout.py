@@ -78,7 +78,7 @@ def spell(names: Sequence[str], network: nn.Module, counted: bool) -> list[str]:
     return [number.get(first, first) + dot + rest for first, dot, rest in parts]
 
 
-def load_weights(network: nn.Module, tensors: Tensors, place: Place, source: str) -> None:
+def load_weights(network: nn.Module, tensors: Tensors, place: Place, source: str, strict: bool = True) -> list[str]:
     """Take every weight of `network` from a file; what is left over must be no part of the same trunk.
 
     Args:
@@ -86,6 +86,10 @@ def load_weights(network: nn.Module, tensors: Tensors, place: Place, source: str
         tensors: from `read_weight_file`.
         place: from `find_network`.
         source: the file and the model, for messages.
+        strict: otherwise weights that the file lacks stay as they are, and what it has besides is passed over.
+
+    Returns:
+        The names, as in the file, of weights that it lacks or has besides; none where `strict`.
 
     Raises:
         NotFoundError: the file lacks a weight.
@@ -96,17 +100,23 @@ def load_weights(network: nn.Module, tensors: Tensors, place: Place, source: str
     keys = {name: place.prefix + as_in_file for name, as_in_file in zip(names, spelled, strict=True)}
     # Older files of torch do not count batches; the number has no part in the output.
     missing = [key for name, key in keys.items() if key not in tensors and not name.endswith("num_batches_tracked")]
-    if missing:
+    if missing and strict:
         raise NotFoundError(
-            f"{source}: the file lacks {len(missing)} of {len(keys)} weights, first {missing[0]!r}; name the model "
-            "that it was made from, with its `model_args`, or cut a ResNet with `last_block`"
+            f"{source}: the file lacks {len(missing)} of {len(keys)} weights, {_first(missing)}; name the model that "
+            "it was made from, with its `model_args`, cut a ResNet with `last_block`, or say `strict: false`"
         )
     used = set(keys.values())
     left = [key for key in tensors if key not in used]
-    _check_left([key for key in left if key.startswith(place.prefix)], set(spelled), place, source)
+    extra = _extra([key for key in left if key.startswith(place.prefix)], set(spelled), place)
+    if extra and strict:
+        raise UserError(
+            f"{source}: the file's network has {len(extra)} weights that this model has not, {_first(extra)}; name the "
+            "model that it was made from, with its `model_args`, or say `strict: false`"
+        )
     values = {name: tensors[key] for name, key in keys.items() if key in tensors}
     own = network.state_dict()
     if "pos_embed" in values and values["pos_embed"].shape != own["pos_embed"].shape:
+        print(f"{source}: position embeddings are resampled for the model's img_size", file=sys.stderr)
         values["pos_embed"] = _fit_positions(values["pos_embed"], network)
     for name, value in values.items():
         if value.shape != own[name].shape:
@@ -118,17 +128,21 @@ def load_weights(network: nn.Module, tensors: Tensors, place: Place, source: str
     counts = Counter(key.removeprefix(place.prefix).partition(".")[0] for key in left)
     rest = ", ".join(f"{name} ({count})" for name, count in counts.most_common(8))
     print(f"{source}: weights under {place.prefix!r}; not used: {rest or 'none'}", file=sys.stderr)
+    if missing:
+        print(f"{source}: left random, as the file lacks them: {', '.join(missing)}", file=sys.stderr)
+    if extra:
+        print(f"{source}: passed over, as this model has not: {', '.join(extra)}", file=sys.stderr)
+    return missing + extra
 
 
-def _check_left(left: Sequence[str], known: set[str], place: Place, source: str) -> None:
-    """Raise a UserError if a weight beside the `known` ones belongs to a part that they are of; heads do not."""
+def _first(keys: Sequence[str]) -> str:
+    return f"first {', '.join(map(repr, keys[:3]))}"
+
+
+def _extra(left: Sequence[str], known: set[str], place: Place) -> list[str]:
+    """Those of `left` that belong to a part that weights beside the `known` ones are of; heads do not."""
     trunk = {name.partition(".")[0] for name in known} | CHANGES_THE_NETWORK
-    for key in left:
-        if key.removeprefix(place.prefix).partition(".")[0] in trunk:
-            raise UserError(
-                f"{source}: the file's network has {key!r}, which this model has not; name the model that it was made "
-                "from, with its `model_args`"
-            )
+    return [key for key in left if key.removeprefix(place.prefix).partition(".")[0] in trunk]
 
 
 def _fit_positions(positions: torch.Tensor, network: nn.Module) -> torch.Tensor:

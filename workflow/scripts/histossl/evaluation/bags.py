@@ -43,7 +43,7 @@ def read_bags(slides: Iterable[str], folder: Path) -> dict[str, Bag]:
         if not path.exists():
             raise UserError(f"{path}: slide '{slide}' is in the splits but has no features; embed it or leave it out")
         features, coords = read_slide_features(path)
-        bags[slide] = Bag(features.astype(np.float32), coords)
+        bags[slide] = Bag(features.astype(np.float32, copy=False), coords)
         width = bags[slide].features.shape[1]
         dimension = dimension or (slide, width)
         if width != dimension[1]:

@@ -59,6 +59,7 @@ class Judged:
         clusters: number of patients, or of patch groups.
         seen: how many of the tested patients (or groups) the encoder was trained on, and how many there are; None
             where it is not known.
+        stain: how the colours of the data were normalised, such as `macenko -> none` for training and test.
     """
 
     task: str
@@ -73,6 +74,7 @@ class Judged:
     rows: int
     clusters: int
     seen: tuple[int, int] | None
+    stain: str
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def judge(
     controls: Mapping[str, str],
     resampling: Resampling,
     seen: Mapping[str, frozenset[str] | None] = MappingProxyType({}),
+    stains: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> list[Judged]:
     """Judge every method in the prediction files.
 
@@ -114,6 +117,7 @@ def judge(
             evaluate the control shows no difference.
         resampling: how intervals are computed.
         seen: the patients whose slides each encoder was trained on, None or absent where that is not known.
+        stains: the stain normalisation of the data, by task and encoder; none where absent.
 
     Returns:
         One entry a method, in the order of the files, larger training fractions first.
@@ -162,6 +166,7 @@ def judge(
                 len({row[columns.key[-1]] for row in rows}),
                 len(set(clusters_of(rows, columns.cluster))),
                 count_seen([row[columns.cluster] for row in rows], seen.get(encoder)),
+                stains.get(task, {}).get(encoder, "none"),
             )
         )
     place = {name: index for index, name in enumerate(dict.fromkeys(method.task for method in judged))}

@@ -25,7 +25,7 @@ def read_seen_patients(cards: Sequence[Path], patients: Mapping[str, str]) -> di
     for path in cards:
         try:
             card = json.loads(path.read_text(encoding="utf-8"))
-            elsewhere = card["method"] == "timm"
+            elsewhere = card["method"] in ("timm", "imported")
             seen[path.parent.name] = None if elsewhere else frozenset(patients[slide] for slide in card["slides"])
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(

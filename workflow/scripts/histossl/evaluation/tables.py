@@ -1,7 +1,8 @@
 """The three tables: slide tasks, patch classification, patch regression."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -40,6 +41,9 @@ def task_sections(kind: str, task: str, methods: Sequence[Judged]) -> Iterator[S
     lead = [
         [m.encoder, m.head, *([Figures(f"{100 * float(m.fraction):g}%")] if kind == "slide" else [])] for m in methods
     ]
+    if any_normalised(methods):
+        names.append("stain")
+        lead = [[*row, m.stain] for row, m in zip(lead, methods, strict=True)]
     if kind == "regression":
         mse, *others = REGRESSION_FIGURES
         columns = [HEADINGS[mse], "MSE - control", *(HEADINGS[name] for name in others)]
@@ -80,6 +84,11 @@ def task_sections(kind: str, task: str, methods: Sequence[Judged]) -> Iterator[S
         ]
         rows = [a + b for a, b in zip(lead, per_class, strict=True)]
         yield Section(f"{task}: AUC of each class against the rest", [*names, *classes], rows, len(names))
+
+
+def any_normalised(methods: Sequence[Judged]) -> bool:
+    """Whether the stains of any method's data were normalised."""
+    return any(m.stain not in ("none", "unknown") for m in methods)
 
 
 def sizes(kind: str, methods: Sequence[Judged]) -> str:
@@ -125,8 +134,17 @@ def fold_spread(method: Judged) -> Figures:
     return Figures(f"{np.mean(method.folds):.3f}{spread}")
 
 
-def notes(kind: str, judged: Sequence[Judged], resampling: Resampling) -> list[str]:
-    """What the columns mean and how the intervals were computed."""
+def notes(
+    kind: str,
+    judged: Sequence[Judged],
+    resampling: Resampling,
+    trained_stains: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """What the columns mean and how the intervals were computed.
+
+    `trained_stains` are the encoders trained on patches of another stain normalisation than they were tested on, and
+    that normalisation.
+    """
     unit, alone = ("patients", "") if kind == "slide" else ("groups", " (a patch without a group is one of its own)")
     auc = "AUC: one class against the rest, mean over the classes."
     meaning = {
@@ -146,9 +164,16 @@ def notes(kind: str, judged: Sequence[Judged], resampling: Resampling) -> list[s
         f"Difference to the control, paired on the same resamples: {', '.join(controls)}. A star marks an "
         f"interval without 0; intervals are not corrected for the number of comparisons."
     ]
+    arrow = "" if kind == "slide" else ", training -> test where they differ"
+    meant = f"stain: how the colours of the data were normalised here{arrow}; none leaves them as the data have them."
+    stain = [meant] if any_normalised(judged) else []
+    trained = ", ".join(f"{encoder} ({name})" for encoder, name in trained_stains.items())
+    if trained:
+        stain.append(f"Encoders trained on patches of another stain normalisation than they were tested on: {trained}.")
     by_name = "" if kind == "slide" else ", which are told by their names"
     return [
         *meaning[kind],
+        *stain,
         f"seen: of the {unit} tested{by_name}, how many are patients on whose slides the encoder was trained, without "
         "labels; unknown for weights that were not trained here.",
         f"In brackets: {resampling.level:.0%} interval, percentiles of {resampling.resamples} resamples of the "
@@ -168,6 +193,7 @@ def csv_record(kind: str, method: Judged) -> dict[str, str]:
     record = {"task": method.task, "encoder": method.encoder, "model" if kind == "slide" else "probe": method.head}
     if kind == "slide":
         record["fraction"] = method.fraction
+    record["stain"] = method.stain
     record |= {rows: str(method.rows), clusters: str(method.clusters), "control": method.control}
     record[f"{clusters}_seen"] = str(method.seen[0]) if method.seen else ""
     if kind == "slide":

@@ -1,58 +1,135 @@
 """Patches in, feature vectors out."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from torch import nn
 
 from histossl.encoders.encoder_file import EncoderCard
-from histossl.encoders.scale import fits_scale, name_scales
-from histossl.errors import UserError
-from histossl.features.resize import resize
+from histossl.errors import JobError, UserError
+from histossl.features.geometry import Geometry
+
+CPU_BATCH = 32
+"""A core has no use for more: the activations leave its cache."""
+GPU_BATCH = 256
+"""A power of two, so that the same number is found each time; more makes no GPU of today faster."""
+PROBE = (4, 12)
+"""Patches of two trial batches, whose difference is what a patch takes of the GPU's memory."""
+SHARE = 0.7
+"""Of the memory that is free then, for a batch: other work may come."""
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Embedder:
-    """A frozen encoder on a device, with the preprocessing it was trained with."""
+    """A frozen encoder on a device, with the preprocessing it was trained with.
 
-    def __init__(self, backbone: nn.Module, card: EncoderCard, device: torch.device) -> None:
+    Attributes:
+        precision: `fp32`, or `bf16` or `fp16` for mixed precision.
+        batch: patches that go through the network at once.
+        geometry: how patches come to the encoder's size.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        card: EncoderCard,
+        device: torch.device,
+        precision: str = "fp32",
+        batch: int | None = None,
+    ) -> None:
+        """`precision` may be `auto`: `fp16` on a GPU, `fp32` on the CPU. None lets the batch be found."""
         self.card, self.device = card, device
+        self.on_gpu = device.type == "cuda"
+        self.precision = ("fp16" if self.on_gpu else "fp32") if precision == "auto" else precision
+        self.geometry = Geometry.of_encoder(card)
         self.backbone = backbone.eval().to(device)
+        if self.on_gpu:
+            # Convolutions are quickest so, and patches come so. TensorFloat-32 would not be fp32.
+            self.backbone = self.backbone.to(memory_format=torch.channels_last)
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (card.mean, card.std))
         self.scale, self.shift = 1 / (255 * std), -mean / std
+        self.copying = torch.cuda.Stream() if self.on_gpu else None
+        self.batch = batch or self._find_batch()
 
-    def check_spacing(self, spacing_um: float, source: str) -> None:
-        """Refuse patches of another scale than the encoder's.
+    def upload(self, patches: np.ndarray, prepared: bool = False) -> torch.Tensor:
+        """Patches (B, H, W, 3) uint8 RGB on the device: (B, 3, input_px, input_px) uint8.
 
-        Raises:
-            UserError: µm/px differ by more than `SPACING_TOLERANCE`.
+        They are resized and cut there, unless they are `prepared`. `patches` may be overwritten afterwards. The copy
+        goes on beside the network's work on earlier patches.
         """
-        if not fits_scale(spacing_um, self.card.spacing_um):
-            raise UserError(
-                f"{source} has {spacing_um:g} µm/px but the encoder was trained at "
-                f"{name_scales(self.card.spacing_um)} µm/px; "
-                "use a tiling or data set of that scale"
-            )
+        beside = torch.cuda.stream(self.copying) if self.copying else nullcontext()
+        with beside:
+            images = torch.from_numpy(patches).to(self.device, copy=True, non_blocking=True).permute(0, 3, 1, 2)
+            if not prepared:
+                images = self.geometry.apply_on_device(images)
+        if self.copying:
+            self.copying.synchronize()
+            images.record_stream(torch.cuda.current_stream())
+        return images
 
     @torch.inference_mode()
-    def embed(self, patches: np.ndarray) -> np.ndarray:
-        """Features of (B, H, W, 3) uint8 RGB patches: (B, D) float32.
+    def launch(self, uploaded: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Features (B, D) float32 of uploaded patches, still on the device, where the work may just have begun.
 
-        Patches of another size than the encoder's input are resized. They travel to the device as uint8 and are
-        normalised there.
+        When the device runs out of memory, the batch is halved, with a line in the log, from then on.
 
         Raises:
-            UserError: the network gave a value that is not finite.
+            JobError: not even one patch fits into the device's memory.
         """
-        images = torch.from_numpy(patches).permute(0, 3, 1, 2).to(self.device, non_blocking=True)
-        images = resize(images, self.card.input_px)
-        # One pass: (x / 255 - mean) / std.
-        features = self.backbone(torch.addcmul(self.shift, images.float(), self.scale))
-        if not torch.isfinite(features).all():
-            raise UserError("the encoder gave features that are not finite numbers; its weights are damaged")
-        return features.float().cpu().numpy()
+        images = torch.cat(list(uploaded))
+        while True:
+            try:
+                return torch.cat([self._forward(part) for part in images.split(self.batch)])
+            except torch.OutOfMemoryError as error:
+                if self.batch == 1:
+                    raise JobError(
+                        f"the network {self.card.model!r} doesn't fit into the GPU's memory, not even with one patch; "
+                        "use a GPU with more, or end what else runs on it"
+                    ) from error
+                self.batch = max(1, min(self.batch, len(images)) // 2)
+                print(f"out of memory on the GPU: going on with batches of {self.batch} patches", file=sys.stderr)
+            torch.cuda.empty_cache()
 
-    def embed_all(self, batches: Iterable[np.ndarray]) -> np.ndarray:
-        """Features of all batches, (N, D) float32; N may be 0."""
-        rows = [self.embed(batch) for batch in batches]
-        return np.concatenate(rows) if rows else np.zeros((0, self.card.feature_dim), np.float32)
+    def fetch(self, features: torch.Tensor) -> np.ndarray:
+        """Features from the device, (B, D) float32.
+
+        Raises:
+            UserError: some are not finite numbers.
+        """
+        values = features.cpu().numpy()
+        if not np.isfinite(values).all():
+            remedy = "its weights are damaged" if self.precision == "fp32" else "try `features: precision: fp32`"
+            raise UserError(f"the encoder gave features that are not finite numbers in {self.precision}; {remedy}")
+        return values
+
+    def embed(self, patches: np.ndarray) -> np.ndarray:
+        """Features of (B, H, W, 3) uint8 RGB patches: (B, D) float32; see `upload`, `launch` and `fetch`."""
+        return self.fetch(self.launch([self.upload(patches)]))
+
+    def _forward(self, images: torch.Tensor) -> torch.Tensor:
+        # One pass: (x / 255 - mean) / std.
+        normalised = torch.addcmul(self.shift, images.float(), self.scale)
+        mixed = self.precision != "fp32"
+        with torch.autocast(self.device.type, DTYPES.get(self.precision), enabled=mixed):
+            return self.backbone(normalised).float()
+
+    def _find_batch(self) -> int:
+        if not self.on_gpu:
+            return CPU_BATCH
+        peaks = []
+        for count in PROBE:
+            torch.cuda.reset_peak_memory_stats()
+            side = self.card.input_px
+            try:
+                self.batch = count
+                self.launch([torch.zeros(count, 3, side, side, dtype=torch.uint8, device=self.device)])
+            except JobError:
+                return 1
+            peaks.append(torch.cuda.max_memory_allocated())
+        each = max(1, (peaks[1] - peaks[0]) // (PROBE[1] - PROBE[0]))
+        fitting = int(SHARE * torch.cuda.mem_get_info()[0] / each)
+        return max(1, min(GPU_BATCH, 1 << (fitting.bit_length() - 1)) if fitting else 1)

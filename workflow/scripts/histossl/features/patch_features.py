@@ -1,37 +1,102 @@
 """`results/features/{encoder}/patches/{dataset}.h5`: the feature vectors of a patch data set, in its order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
 
 from histossl.encoders.encoder_file import EncoderCard
+from histossl.errors import UserError
 from histossl.features.embed import Embedder
-from histossl.features.prefetch import prefetch
-from histossl.features.resize import resize
+from histossl.features.embed_runs import embed_runs
+from histossl.features.geometry import Geometry
+from histossl.features.readers import Readers
+from histossl.features.slide_features import preprocessing
+from histossl.features.slide_runs import RUN
 from histossl.files import whole_file
-from histossl.patch_datasets.listing import LabelledPatch
-from histossl.patch_datasets.pictures import read_picture
+from histossl.patch_datasets.patch import LabelledPatch
+from histossl.patch_datasets.pictures import read_patch
+from histossl.progress import Progress
+from histossl.slides.guard import patches_limit_s
+from histossl.stain.normaliser import Normaliser
 
 
-def embed_patches(patches: Sequence[LabelledPatch], embedder: Embedder, batch: int, threads: int) -> np.ndarray:
-    """Features of all pictures, (N, D) float32, in the order of `patches`.
+@dataclass(frozen=True)
+class PictureRun:
+    """Some pictures of a data set; see `histossl.features.readers.Run`."""
 
-    Pictures of different sizes are allowed: each is brought to the encoder's input size.
+    path: Path
+    """The data set."""
+    start: int
+    """Number of its first picture."""
+    patches: Sequence[LabelledPatch]
+    geometry: Geometry
+    """Pictures may be of any size: the readers bring each to the encoder's."""
+    normaliser: Normaliser | None = None
+    """Of the stain, (B, H, W, 3) uint8 to the same; None leaves it."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(B, H, W, 3) as it is read."""
+        return len(self.patches), self.geometry.input_px, self.geometry.input_px, 3
+
+    @property
+    def prepared(self) -> bool:
+        """Whether it comes resized and cut to what the network takes."""
+        return True
+
+    @property
+    def limit_s(self) -> int:
+        """Processor time that reading it may take."""
+        return patches_limit_s(len(self.patches))
+
+    def read(self, start: int, out: np.ndarray) -> None:
+        """Fill `out`, (n, H, W, 3) uint8, from picture `start` on.
+
+        Raises:
+            UserError: a picture is missing or damaged.
+        """
+        for place, patch in zip(out, self.patches[start : start + len(out)], strict=True):
+            picture = read_patch(patch)
+            if self.normaliser:
+                picture = self.normaliser(picture[None])[0]
+            place[:] = self.geometry.apply(picture)
+
+
+def embed_patches(
+    source: Path,
+    patches: Sequence[LabelledPatch],
+    readers: Readers,
+    embedder: Embedder,
+    progress: Progress,
+    normaliser: Normaliser | None = None,
+) -> np.ndarray:
+    """Features of all pictures of the data set at `source`, (N, D) float32, in the order of `patches`.
+
+    Raises:
+        UserError: a picture cannot be read, or the encoder gives values that are not finite.
     """
-    side = embedder.card.input_px
-
-    def read(some: Sequence[LabelledPatch]) -> np.ndarray:
-        pictures = [torch.from_numpy(read_picture(patch.path)).permute(2, 0, 1)[None] for patch in some]
-        return torch.cat([resize(picture, side) for picture in pictures]).permute(0, 2, 3, 1).numpy()
-
-    return embedder.embed_all(prefetch(read, [patches[i : i + batch] for i in range(0, len(patches), batch)], threads))
+    features = np.empty((len(patches), embedder.card.feature_dim), np.float32)
+    runs = (
+        PictureRun(source, start, patches[start : start + RUN], embedder.geometry, normaliser)
+        for start in range(0, len(patches), RUN)
+    )
+    for run, rows in embed_runs(runs, readers, embedder):
+        if isinstance(rows, UserError):
+            raise rows
+        features[run.start : run.start + len(rows)] = rows
+        progress.advance(len(rows), images=progress.done + len(rows))
+    return features
 
 
 def write_patch_features(
-    path: Path, features: np.ndarray, patches: Sequence[LabelledPatch], card: EncoderCard, facts: dict[str, str]
+    path: Path,
+    features: np.ndarray,
+    patches: Sequence[LabelledPatch],
+    card: EncoderCard,
+    facts: Mapping[str, str],
 ) -> None:
     """Write features and what is known of each patch, whole or not at all. `facts` become attributes."""
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
@@ -41,4 +106,4 @@ def write_patch_features(
         for column in ("label", "split", "group"):
             file.create_dataset(column, data=[getattr(patch, column) for patch in patches], dtype=text)
         file.create_dataset("target", data=[patch.target for patch in patches], dtype=np.float64)
-        file.attrs.update(model=card.model, mean=card.mean, std=card.std, input_px=card.input_px, **facts)
+        file.attrs.update({**preprocessing(card), **facts})

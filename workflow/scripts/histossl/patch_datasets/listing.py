@@ -1,52 +1,79 @@
-"""Labelled patches: a sheet, or a folder for each class."""
+"""The patches of a data set: a published one as it is downloaded, a sheet, or a folder for each class."""
 
-import csv
 import difflib
 import hashlib
-import math
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from histossl.errors import UserError
+from histossl.patch_datasets import bcss, breastpathq, mhist, pcam
+from histossl.patch_datasets.download import is_archive
+from histossl.patch_datasets.patch import LabelledPatch
+from histossl.patch_datasets.sheet import read_sheet
 
 PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 
 
 @dataclass(frozen=True)
-class LabelledPatch:
-    """One picture. `label`, `split` and `group` are empty and `target` is NaN where the data set has none."""
+class Layout:
+    """How a published data set lies on the disk."""
 
-    path: Path
-    name: str
-    """The path as the data set writes it, relative to its folder."""
-    label: str = ""
-    split: str = ""
-    group: str = ""
-    """Patches of one patient or source tile: never on both sides of a split."""
-    target: float = math.nan
+    find_files: Callable[[Path], list[Path]]
+    """Its files, those of labels too; `UserError` where something is missing or still packed."""
+    read: Callable[[Path], list[LabelledPatch]]
+    """Its patches."""
+    list_regions: Callable[[Path], list[LabelledPatch]] | None = None
+    """What its patches are cut from, with splits and groups, where telling their labels means opening large files."""
 
 
-def read_patch_dataset(source: Path) -> list[LabelledPatch]:
-    """List a data set: a CSV sheet `path,label[,split][,group][,target]`, or a folder with a folder for each class.
+LAYOUTS = {
+    "pcam": Layout(pcam.find_files, pcam.read),
+    "mhist": Layout(mhist.find_files, mhist.read),
+    "breastpathq": Layout(breastpathq.find_files, breastpathq.read),
+    "bcss": Layout(bcss.find_files, partial(bcss.read, shrink=2), bcss.list_regions),
+    "bcss_40x": Layout(bcss.find_files, partial(bcss.read, shrink=1), bcss.list_regions),
+}
 
-    Paths in a sheet are relative to the sheet's folder.
+
+def read_patch_dataset(source: Path, layout: str = "") -> list[LabelledPatch]:
+    """List the patches of a data set.
+
+    Args:
+        source: a CSV sheet `path,label[,split][,group][,target]` with paths relative to its folder, a folder with a
+            folder for each class, or the folder of a published data set.
+        layout: which published one, of `LAYOUTS`; empty for a sheet or a folder of classes.
 
     Raises:
-        UserError: the source is missing or empty, a column is missing, or a target is not a number.
+        UserError: the source is missing, empty or still packed, a column is missing, or a target is not a number.
     """
     source = Path(source)
-    if source.is_dir():
-        pictures = sorted(path for path in source.glob("*/*") if path.suffix.lower() in PICTURES)
-        patches = [LabelledPatch(path, str(path.relative_to(source)), label=path.parent.name) for path in pictures]
-    elif source.is_file():
-        patches = _read_sheet(source)
-    else:
+    if not source.exists():
         raise UserError(f"{source}: no such sheet or folder of patches; correct it under `patch_datasets`")
+    if layout:
+        patches = LAYOUTS[layout].read(source)
+    elif source.is_dir():
+        patches = [LabelledPatch(source / name, name, label=name.partition("/")[0]) for name in _list_classes(source)]
+    elif is_archive(source):
+        raise UserError(f"{source}: still packed; unpack it and name the folder")
+    else:
+        patches = read_sheet(source)
     if not patches:
-        raise UserError(f"{source}: holds no patch; a folder needs one folder for each class with pictures in it")
+        packed = sorted(path.name for path in source.iterdir() if is_archive(path)) if source.is_dir() else []
+        remedy = f"; unpack {packed[0]}" if packed else ""
+        raise UserError(
+            f"{source}: holds no patch; a folder needs one folder for each class with pictures in it{remedy}"
+        )
     return patches
+
+
+def read_groups(source: Path, layout: str = "", split: str = "") -> set[str]:
+    """The groups of a split, or of all, without opening what is large."""
+    list_regions = LAYOUTS[layout].list_regions if layout else None
+    patches = list_regions(Path(source)) if list_regions else read_patch_dataset(source, layout)
+    return {patch.group for patch in patches if not split or patch.split == split} - {""}
 
 
 def pick_labelled(patches: Sequence[LabelledPatch], source: Path, split: str = "") -> list[LabelledPatch]:
@@ -72,50 +99,40 @@ def pick_labelled(patches: Sequence[LabelledPatch], source: Path, split: str = "
 
 
 @cache
-def fingerprint_pictures(source: Path) -> str:
-    """Fingerprint of which pictures a data set has and how large their files are.
+def fingerprint_pictures(source: Path, layout: str = "") -> str:
+    """Fingerprint of which files a data set has and how large they are; of a CSV file of a layout, what it says.
 
     Raises:
         UserError: see `read_patch_dataset`, or a picture is missing.
     """
-    digest = hashlib.sha256()
-    for patch in read_patch_dataset(source):
-        if not patch.path.is_file():
-            raise UserError(f"{source}: the picture {patch.name!r} is not there; correct its path or delete its line")
-        digest.update(f"{patch.name}\0{patch.path.stat().st_size}\n".encode())
+    source = Path(source)
+    digest = hashlib.sha256(f"{layout}\n".encode())
+    for path, name in _list_files(source, layout):
+        try:
+            size = os.stat(path).st_size  # noqa: PTH116
+        except OSError as error:
+            raise UserError(
+                f"{source}: the picture {name!r} is not there; correct its path or delete its line"
+            ) from error
+        digest.update(f"{name}\0{size}\n".encode())
+        if layout and name.endswith(".csv"):
+            digest.update(Path(path).read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _read_sheet(sheet: Path) -> list[LabelledPatch]:
-    try:
-        with sheet.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            if "path" not in columns or not {"label", "target"} & set(columns):
-                has = ", ".join(columns) or "nothing"
-                raise UserError(f"{sheet}: needs the column path and label or target, but has {has}; add it")
-            # Not a count of rows: blank lines are passed over.
-            return [_parse(row, sheet, reader.line_num) for row in reader]
-    except UnicodeDecodeError as error:
-        raise UserError(f"{sheet}: not a UTF-8 text file ({error.reason}); save it as CSV in UTF-8") from error
-    except csv.Error as error:
-        raise UserError(f"{sheet}: not a CSV file ({error}); look for a quotation mark that is never closed") from error
+def _list_files(source: Path, layout: str) -> list[tuple[str | Path, str]]:
+    """The files of a data set with their names in it."""
+    if layout:
+        return [(path, os.path.relpath(path, source)) for path in LAYOUTS[layout].find_files(source)]
+    if source.is_dir() and (names := _list_classes(source)):
+        return [(f"{source}/{name}", name) for name in names]
+    return [(patch.path, patch.name) for patch in read_patch_dataset(source)]
 
 
-def _parse(row: dict[str, str], sheet: Path, line: int) -> LabelledPatch:
-    if any(row.pop(None, ())):
-        raise UserError(f"{sheet}: line {line} has more fields than the header; quote a value that holds a comma")
-    values = {key: (row.get(key) or "").strip() for key in ("path", "label", "split", "group", "target")}
-    if not values["path"]:
-        raise UserError(f"{sheet}: line {line} has no path; fill it in or delete the line")
-    try:
-        target = float(values["target"]) if values["target"] else math.nan
-    except ValueError:
-        target = math.inf
-    if math.isinf(target):
-        raise UserError(
-            f"{sheet}: line {line} has the target {values['target']!r}, not a number; correct it or leave it blank"
-        )
-    return LabelledPatch(
-        sheet.parent / values["path"], values["path"], values["label"], values["split"], values["group"], target
-    )
+def _list_classes(source: Path) -> list[str]:
+    """The pictures of a folder of classes as `class/file`, in their order. No `Path` each: there may be 100,000."""
+    found: list[str] = []
+    for folder in sorted(entry for entry in source.iterdir() if entry.is_dir()):
+        names = (entry.name for entry in os.scandir(folder))
+        found += sorted(f"{folder.name}/{name}" for name in names if name[name.rfind(".") :].lower() in PICTURES)
+    return found

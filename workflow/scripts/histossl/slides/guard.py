@@ -9,7 +9,6 @@ import contextlib
 import multiprocessing
 import resource
 import signal
-import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -96,14 +95,10 @@ def iterate_apart(
         if kind == "item":
             child.kill()
         child.join()
-    if kind == "user":
-        raise UserError(value)
-    if kind == "defect":
-        print(value, file=sys.stderr)
-        last_line = value.strip().splitlines()[-1]
-        raise UserError(f"{path}: unexpected error ({last_line}); please report it, with the slide's format")
+    if kind == "failed":
+        raise value
     if kind == "gone":
-        _explain(path, child.exitcode or 0, seconds)
+        raise explain_end(path, child.exitcode or 0, seconds)
 
 
 def _work(
@@ -117,41 +112,55 @@ def _work(
 ) -> None:
     receiver.close()  # else a send to a parent that is gone would wait for ever
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_AS, (_virtual_bytes() + memory_mb * 2**20,) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(memory_mb)
+    limit_time(seconds)
+    last: tuple[str, Any] = ("done", None)
     try:
         for item in function(path, *arguments):
             sender.send(("item", item))
-        last = ("done", None)
-    except UserError as error:
-        last = ("user", str(error))
     except BrokenPipeError:
         return
     except Exception as error:
-        if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
-            last = ("user", f"{path}: reading it needs more than {memory_mb} MB of memory; replace the file")
-        else:
-            last = ("defect", traceback.format_exc())
+        last = ("failed", explain_exception(path, error, memory_mb))
     with contextlib.suppress(BrokenPipeError):
         sender.send(last)
 
 
-def _virtual_bytes() -> int:
+def limit_memory(memory_mb: int) -> None:
+    """Let this process take no more than `memory_mb` beyond what it has, and leave no core file."""
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
-    return int(pages) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (int(pages) * resource.getpagesize() + memory_mb * 2**20,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _explain(path: Path, exit_code: int, seconds: int) -> None:
-    """Raise for a child that ended without a word."""
+def limit_time(seconds: int) -> None:
+    """End this process with SIGXCPU after so many further seconds of processor time, unless called again."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit, hard = int(used.ru_utime + used.ru_stime) + seconds + 1, resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+def explain_exception(path: Path, error: Exception, memory_mb: int) -> UserError:
+    """The sentence for what was raised while `path` was read; the traceback of a defect of ours is printed."""
+    if isinstance(error, UserError):
+        return UserError(str(error))
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
+        return UserError(f"{path}: reading it needs more than {memory_mb} MB of memory; replace the file")
+    traceback.print_exception(error)
+    said = traceback.format_exception_only(error)[-1].strip()
+    return UserError(f"{path}: unexpected error ({said}); please report it, with the slide's format")
+
+
+def explain_end(path: Path, exit_code: int, seconds: int) -> UserError | JobError:
+    """The error for a process that ended without a word while it read `path`."""
     number = -exit_code
     if number in FAULTS:
-        raise UserError(f"{path}: the decoder crashed on it ({signal.Signals(number).name}); replace the file")
+        return UserError(f"{path}: the decoder crashed on it ({signal.Signals(number).name}); replace the file")
     if number == signal.SIGXCPU:
-        raise UserError(f"{path}: reading it takes more than {seconds} s of processor time; replace the file")
+        return UserError(f"{path}: reading it takes more than {seconds} s of processor time; replace the file")
     if number > 0:
-        raise JobError(
+        return JobError(
             f"{path}: the process that reads it was ended from outside ({signal.Signals(number).name}); run again, "
             "with more memory if that ran out"
         )
-    raise UserError(f"{path}: the decoder ended the process on it (exit code {exit_code}); replace the file")
+    return UserError(f"{path}: the decoder ended the process on it (exit code {exit_code}); replace the file")

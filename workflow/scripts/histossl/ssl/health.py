@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from histossl.errors import UserError
-from histossl.features.resize import resize
+from histossl.features.geometry import Geometry
 from histossl.ssl.knn import LabelledPictures, knn_accuracy, read_labelled_pictures
 from histossl.ssl.method import feature_spread
 from histossl.ssl.settings import PretrainSettings
+from histossl.stain.normaliser import Normaliser
 from histossl.tiles.shards import ShardSet
 
 BATCH = 64
@@ -24,7 +25,13 @@ class Health:
     """The patches that an encoder is examined on, in memory, and the figures it has there."""
 
     def __init__(
-        self, settings: PretrainSettings, shards: ShardSet, device: torch.device, knn_source: Path | None = None
+        self,
+        settings: PretrainSettings,
+        shards: ShardSet,
+        device: torch.device,
+        knn_source: Path | None = None,
+        knn_layout: str = "",
+        knn_stain: Normaliser | None = None,
     ) -> None:
         """Read the patches.
 
@@ -33,6 +40,8 @@ class Health:
             shards: its patches, of which a sample is taken.
             device: where to compute.
             knn_source: the data set that `settings.health.knn` names.
+            knn_layout: how it lies on the disk, see `histossl.patch_datasets.listing.read_patch_dataset`.
+            knn_stain: how its colours are normalised.
 
         Raises:
             UserError: the labelled patches can't be used, or no patch can be read.
@@ -41,9 +50,9 @@ class Health:
         self.patches = sample_patches(shards, settings)
         self.labelled: LabelledPictures | None = None
         if settings.health.knn is not None and knn_source is not None:
-            split = settings.health.knn.partition(":")[2]
+            split, limit = settings.health.knn.partition(":")[2], settings.health.knn_patches
             self.labelled = read_labelled_pictures(
-                knn_source, split, settings.health.knn_patches, settings.seed, settings.input_px
+                knn_source, split, limit, settings.seed, settings.input_px, knn_layout, knn_stain
             )
 
     def examine(self, encoder: nn.Module) -> dict[str, float]:
@@ -92,18 +101,19 @@ def sample_patches(shards: ShardSet, settings: PretrainSettings) -> torch.Tensor
     """
     random = np.random.default_rng([settings.seed, len(shards)])
     chosen = sorted(random.permutation(len(shards))[: settings.health.patches].tolist())
-    patches: list[torch.Tensor] = []
+    geometry = Geometry(settings.input_px, settings.input_px)
+    patches: list[np.ndarray] = []
     for index in chosen:
         try:
             picture = shards.read(index)
         except UserError:  # training names it where it meets it
             continue
-        patches.append(resize(torch.from_numpy(picture).permute(2, 0, 1)[None], settings.input_px))
+        patches.append(geometry.apply(picture))
     if len(patches) < 2:
         raise UserError(
             f"{len(patches)} of {len(chosen)} patches of the shards can be read; delete the shards and rerun"
         )
-    return torch.cat(patches)
+    return torch.from_numpy(np.stack(patches)).permute(0, 3, 1, 2)
 
 
 @contextmanager

@@ -7,9 +7,11 @@ import numpy as np
 import torch
 
 from histossl.errors import UserError
-from histossl.features.resize import resize
+from histossl.features.geometry import Geometry
 from histossl.patch_datasets.listing import pick_labelled, read_patch_dataset
-from histossl.patch_datasets.pictures import read_picture
+from histossl.patch_datasets.patch import LabelledPatch
+from histossl.patch_datasets.pictures import read_patch
+from histossl.stain.normaliser import Normaliser
 
 NEIGHBOURS = 5
 """As the patch probes of the tables."""
@@ -27,14 +29,16 @@ class LabelledPictures:
     """(N,) group indices; a patch without a group is one of its own."""
 
 
-def read_labelled_pictures(source: Path, split: str, limit: int, seed: int, px: int) -> LabelledPictures:
-    """Read at most `limit` labelled pictures of a patch data set, drawn by the seed, at `px`.
+def read_labelled_pictures(
+    source: Path, split: str, limit: int, seed: int, px: int, layout: str = "", stain: Normaliser | None = None
+) -> LabelledPictures:
+    """Read at most `limit` labelled pictures of a patch data set, drawn by the seed, at `px`, normalised by `stain`.
 
     Raises:
         UserError: see `histossl.patch_datasets.listing.pick_labelled`; or a picture can't be read, or all that were
             drawn are of one group.
     """
-    patches = pick_labelled(read_patch_dataset(source), source, split)
+    patches = pick_labelled(read_patch_dataset(source, layout), source, split)
     chosen = sorted(np.random.default_rng(seed).permutation(len(patches))[:limit].tolist())
     patches = [patches[index] for index in chosen]
     groups = np.unique([patch.group or f"\0{index}" for index, patch in enumerate(patches)], return_inverse=True)[1]
@@ -42,9 +46,15 @@ def read_labelled_pictures(source: Path, split: str, limit: int, seed: int, px: 
         raise UserError(
             f"{source}: its labelled patches are all of one group, so that none has a neighbour; add groups"
         )
-    pictures = [resize(torch.from_numpy(read_picture(patch.path)).permute(2, 0, 1)[None], px) for patch in patches]
+    geometry = Geometry(px, px)
+
+    def read(patch: LabelledPatch) -> np.ndarray:
+        picture = read_patch(patch)
+        return geometry.apply(stain(picture[None])[0] if stain else picture)
+
+    pictures = np.stack([read(patch) for patch in patches])
     labels = np.unique([patch.label for patch in patches], return_inverse=True)[1]
-    return LabelledPictures(torch.cat(pictures), labels, groups)
+    return LabelledPictures(torch.from_numpy(pictures).permute(0, 3, 1, 2), labels, groups)
 
 
 def knn_accuracy(

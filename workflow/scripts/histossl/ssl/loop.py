@@ -29,6 +29,7 @@ from histossl.ssl.settings import PretrainSettings
 from histossl.ssl.training import Training
 from histossl.ssl.training_log import TrainingLog, read_curve
 from histossl.ssl.waiting import WaitingClock
+from histossl.stain.normaliser import Normaliser
 from histossl.tiles.shards import ShardSet
 
 LOG_EVERY_STEPS = 10
@@ -46,6 +47,8 @@ def pretrain(
     code: str = "",
     compiled: bool = False,
     knn_source: Path | None = None,
+    knn_layout: str = "",
+    knn_stain: Normaliser | None = None,
 ) -> None:
     """Train an encoder on the patches of `shards` and write it to `output`.
 
@@ -61,6 +64,8 @@ def pretrain(
         code: fingerprint of the code; a checkpoint of other code is not resumed.
         compiled: whether torch.compile works on the networks first, which pays in long runs.
         knn_source: the patch data set that `settings.health.knn` names.
+        knn_layout: how it lies on the disk, see `histossl.patch_datasets.listing.read_patch_dataset`.
+        knn_stain: how its colours are normalised.
 
     Raises:
         JobError: processes on several nodes see different checkpoints.
@@ -86,7 +91,7 @@ def pretrain(
                 f"{name}: the processes see different checkpoints in {checkpoints.folder}, whose file system shows new "
                 "files late on some nodes; start the run again"
             )
-        health = Health(settings, shards, device, knn_source) if processes.is_main else None
+        health = Health(settings, shards, device, knn_source, knn_layout, knn_stain) if processes.is_main else None
 
         sampler = StepSampler(
             shards.slide_index,

@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from histossl.features.prefetch import prefetch
 from histossl.slides.patches import read_patches
+from histossl.slides.prefetch import prefetch
 from histossl.slides.reader import Slide
 
 BLANK_UM, COARSE_UM, FINE_UM = 4.0, 8.0, 0.5

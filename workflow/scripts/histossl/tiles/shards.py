@@ -32,11 +32,12 @@ def write_shard(
     patch_px: int,
     spacing_um: float,
     reason: str = "",
+    stain: str = "none",
 ) -> None:
     """Write JPEG `streams` of square patches of `patch_px` at `spacing_um` µm/px, whole or not at all.
 
-    `coords` (N, 2) are the patches' level-0 x, y. N may be 0, with a `reason`. Streams are written as they come:
-    memory does not grow with their number.
+    `stain` names the normalisation of their colours. `coords` (N, 2) are the patches' level-0 x, y. N may be 0, with a
+    `reason`. Streams are written as they come: memory does not grow with their number.
     """
     lengths, digest = [0], hashlib.sha256()
     with whole_file(path) as temporary, tempfile.TemporaryFile(dir=path.parent) as spool:
@@ -52,7 +53,7 @@ def write_shard(
                 blob[start : start + COPY_BYTES] = np.frombuffer(spool.read(COPY_BYTES), np.uint8)
             file.create_dataset("offsets", data=np.cumsum(lengths, dtype=np.int64))
             file.create_dataset("coords", data=np.asarray(coords, np.int64).reshape(-1, 2))
-            facts = {"slide": slide, "patch_px": patch_px, "spacing_um": spacing_um, "reason": reason}
+            facts = {"slide": slide, "patch_px": patch_px, "spacing_um": spacing_um, "reason": reason, "stain": stain}
             file.attrs.update(facts, fingerprint=digest.hexdigest())
 
 

@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from histossl.features.prefetch import prefetch
+from histossl.slides.prefetch import prefetch
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -1,0 +1,90 @@
+"""The patches of a slide in runs, each for one reader."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from histossl.features.geometry import Geometry
+from histossl.slides.guard import patches_limit_s
+from histossl.slides.patches import read_patches_into
+from histossl.slides.reader import Slide
+from histossl.stain.normaliser import Normaliser
+from histossl.tiles.coords_file import Coords
+
+RUN = 256
+"""Patches of a run. They follow each other in rows, so that one reader decodes each tile of the file about once."""
+_opened: list[Slide] = []
+"""Of this process, one at most: the runs of a slide follow each other."""
+
+
+@dataclass(frozen=True)
+class SlideRun:
+    """Some patches of a slide; see `histossl.features.readers.Run`.
+
+    Attributes:
+        path: the slide.
+        coords: (B, 2), level-0 x and y.
+        patch_level0: side of a patch in level-0 pixels.
+        patch_px: side that it is read at, px.
+        normaliser: of the stain, (B, H, W, 3) uint8 to the same; None leaves it.
+        geometry: brings patches to what the network takes; None leaves that to the device.
+    """
+
+    path: Path
+    coords: np.ndarray
+    patch_level0: float
+    patch_px: int
+    normaliser: Normaliser | None = None
+    geometry: Geometry | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(B, H, W, 3) as it is read."""
+        side = self.geometry.input_px if self.geometry else self.patch_px
+        return len(self.coords), side, side, 3
+
+    @property
+    def prepared(self) -> bool:
+        """Whether it comes resized and cut to what the network takes."""
+        return self.geometry is not None
+
+    @property
+    def limit_s(self) -> int:
+        """Processor time that reading it may take."""
+        return patches_limit_s(len(self.coords))
+
+    def read(self, start: int, out: np.ndarray) -> None:
+        """Fill `out`, (n, H, W, 3) uint8, from patch `start` on.
+
+        Raises:
+            UserError: the slide is damaged.
+        """
+        slide = _open(self.path)
+        coords = self.coords[start : start + len(out)]
+        if self.normaliser is None and self.geometry is None:
+            read_patches_into(slide, coords, self.patch_level0, out)
+            return
+        raw = np.empty((len(out), self.patch_px, self.patch_px, 3), np.uint8)
+        read_patches_into(slide, coords, self.patch_level0, raw)
+        patches = self.normaliser(raw) if self.normaliser else raw
+        for place, patch in zip(out, patches, strict=True):
+            place[:] = self.geometry.apply(patch) if self.geometry else patch
+
+
+def cut_runs(
+    slide_file: Path, tiles: Coords, normaliser: Normaliser | None, geometry: Geometry | None
+) -> Iterator[tuple[int, SlideRun]]:
+    """The runs that a slide's patches make up, each with the number of its first patch."""
+    for start in range(0, len(tiles.coords), RUN):
+        coords = tiles.coords[start : start + RUN]
+        yield start, SlideRun(slide_file, coords, tiles.patch_level0, tiles.patch_px, normaliser, geometry)
+
+
+def _open(path: Path) -> Slide:
+    if not _opened or _opened[0].path != path:
+        while _opened:
+            _opened.pop().source.close()
+        _opened.append(Slide(path))
+    return _opened[0]

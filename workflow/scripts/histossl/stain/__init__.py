@@ -1,0 +1,1 @@
+"""Stain normalisation: patches take the colours of a reference picture."""
