@@ -105,7 +105,7 @@ def measure(model: str, jobs: list[SlideJob], arguments: argparse.Namespace) -> 
                 embedder.launch([images])
 
         def reading() -> None:
-            runs = (run for job in jobs for _, run in cut_runs(job.slide_file, job.tiles, None, geometry))
+            runs = (run for job in jobs for run in cut_runs(0, job.slide_file, job.tiles, None, geometry))
             for _ in readers.read(runs):
                 pass
 

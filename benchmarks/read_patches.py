@@ -7,8 +7,8 @@ unless it is there. Then, on one core unless said, each repeat reads another par
 
 * patches of 256 px on a 256-px grid: `read_patches` against OpenSlide's `read_region`, with and without making RGB of
   its RGBA; the pixels of some hundred patches are compared;
-* slide to normalised float32 batches of 224 px: ours against what CLAM does (OpenSlide, Pillow, torchvision,
-  DataLoader).
+* slide to normalised float32 batches of 224 px: ours on the CPU (readers resize as Pillow does), ours before a GPU
+  (bytes, which it resizes and normalises), and what CLAM does (OpenSlide, Pillow, torchvision, DataLoader).
 
 Prints the medians and the ratios; exits 1 if a pixel differs.
 """
@@ -28,9 +28,11 @@ import tifffile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
+from histossl.features.geometry import Geometry
+from histossl.features.readers import SLOT_BYTES, Readers
+from histossl.features.slide_runs import RUN, SlideRun
 from histossl.phantom.patches import ARMS, draw_classes
-from histossl.slides.patches import read_patches, read_patches_into
-from histossl.slides.prefetch import prefetch
+from histossl.slides.patches import read_patches
 from histossl.slides.reader import Slide
 
 PATCH_PX, INPUT_PX = 256, 224
@@ -40,6 +42,7 @@ GLASS = (243, 242, 244)
 TEXTURE_PX = 1536
 DOWNSAMPLES = (1, 4, 16, 64)
 BATCH = 64
+MAX_PIECE = SLOT_BYTES // (3 * INPUT_PX**2)
 
 
 def draw_texture(source: Path | None) -> np.ndarray:
@@ -157,9 +160,8 @@ def measure_reading(path: Path, repeats: int, size: int) -> bool:
 
 
 def measure_batches(path: Path, cores: int, repeats: int, size: int) -> None:
-    """Compare slide to normalised batch with CLAM's way of loading."""
+    """Compare slide to normalised batch with CLAM's way of loading; and what a GPU, which resizes itself, is given."""
     import torch
-    from torch.nn import functional
 
     torch.set_num_threads(1)
     # A row of an image each: an affine over rows of three values would crawl.
@@ -168,25 +170,27 @@ def measure_batches(path: Path, cores: int, repeats: int, size: int) -> None:
     )
     with Slide(path) as slide:
         coords = tissue_coords(slide.width_px, slide.height_px)
-        # Used in turn; `prefetch` has at most two a thread waiting, and the consumer has one.
-        buffers = [torch.empty((BATCH, INPUT_PX, INPUT_PX, 3)) for _ in range(2 * cores + 2)]
+    batch = torch.empty((MAX_PIECE * INPUT_PX, INPUT_PX * 3))
+    # Readers of their own for each way: otherwise the second would find its tiles in the first one's cache.
+    with Readers(cores, 3 * PATCH_PX**2) as resizing, Readers(cores, 3 * PATCH_PX**2) as raw:
 
-        def fill(item: tuple[int, np.ndarray]) -> torch.Tensor:
-            number, piece = item
-            pixels = np.empty((1, PATCH_PX, PATCH_PX, 3), np.uint8)
-            image = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-            batch = buffers[number % len(buffers)][: len(piece)]
-            for patch, at in zip(batch, piece, strict=True):  # patch by patch, so that all steps stay in the cache
-                read_patches_into(slide, at[None], PATCH_PX, pixels)
-                small = functional.interpolate(image, (INPUT_PX, INPUT_PX), mode="bilinear", antialias=True)
-                rows = patch.view(INPUT_PX, -1)
-                rows.copy_(small.permute(0, 2, 3, 1).reshape(INPUT_PX, -1))
-                torch.addcmul(shift_row, rows, scale_row, out=rows)
-            return batch.permute(0, 3, 1, 2)
+        def pieces(readers: Readers, part: np.ndarray, geometry: Geometry | None) -> Iterator[np.ndarray]:
+            starts = range(0, len(part), RUN)
+            runs = (SlideRun(0, at, path, part[at : at + RUN], PATCH_PX, PATCH_PX, None, geometry) for at in starts)
+            for _, said in readers.read(runs):
+                if isinstance(said, np.ndarray):
+                    yield said
+                elif said is not None:
+                    raise said
 
         def ours(part: np.ndarray) -> None:
-            pieces = list(enumerate(part[i : i + BATCH] for i in range(0, len(part), BATCH)))
-            for _ in prefetch(fill, pieces, cores) if cores > 1 else map(fill, pieces):
+            for piece in pieces(resizing, part, Geometry(INPUT_PX, INPUT_PX, "bilinear")):
+                rows = batch[: len(piece) * INPUT_PX]
+                rows.copy_(torch.from_numpy(piece).reshape(rows.shape))
+                torch.addcmul(shift_row, rows, scale_row, out=rows)
+
+        def for_gpu(part: np.ndarray) -> None:
+            for _ in pieces(raw, part, None):
                 pass
 
         def theirs(workers: int) -> Callable[[np.ndarray], None]:
@@ -198,7 +202,7 @@ def measure_batches(path: Path, cores: int, repeats: int, size: int) -> None:
 
         few, many = (0, 1) if cores == 1 else (1, 2)
         ways = {f"CLAM's loader, {workers} workers": theirs(workers) for workers in (few, many)}
-        compare({"histossl": ours, **ways}, coords, repeats, size)
+        compare({"histossl": ours, "histossl, bytes for a GPU": for_gpu, **ways}, coords, repeats, size)
 
 
 def _clam_loader(path: Path, coords: np.ndarray, workers: int) -> Iterator[object]:

@@ -208,12 +208,41 @@ def test_overlapping_lists_do_not_block_each_other_for_ever(hold):
             finished += 1
 
 
-def test_who_waits_says_so(hold, capfd):
+def test_a_device_that_no_earlier_job_names_is_not_left_idle(hold):
+    granted(hold(1, "1"))
+    assert waits(hold(1, "1"))
+    assert granted(hold(1, "0,1")) == ["0"]
+
+
+def test_the_ticket_of_a_killed_job_holds_nobody_up(hold, tmp_path):
     first = hold(1, "0")
     granted(first)
-    assert waits(hold(1, "0"), 1.0) and waits(hold(1, "0"), 1.0)
-    said = capfd.readouterr().err.splitlines()
-    assert said == ["waiting for a free GPU", "waiting behind other jobs for a GPU"]
+    waiting = hold(1, "0")
+    assert waits(waiting)
+    waiting.kill()
+    late = hold(1, "0")
+    assert waits(late)
+    first.kill()
+    assert granted(late) == ["0"]
+    assert not list((tmp_path / "leases").glob("*.ticket"))
+
+
+def test_jobs_are_served_in_the_order_they_came(hold):
+    first = hold(1, "0")
+    granted(first)
+    jobs = []
+    for _ in range(3):
+        jobs.append(hold(1, "0"))
+        assert waits(jobs[-1], 0.6)
+    for before, after in zip([first, *jobs], jobs, strict=False):
+        before.kill()
+        assert granted(after) == ["0"]
+
+
+def test_who_waits_says_so(hold, capfd):
+    granted(hold(1, "0"))
+    assert waits(hold(1, "0"), 1.5)
+    assert capfd.readouterr().err == "waiting for a free GPU\n"
 
 
 def test_a_fork_that_outlives_its_job_keeps_the_device_and_a_program_started_anew_does_not(tmp_path, hold):

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from histossl.errors import UserError
-from histossl.features import slide_runs
+from histossl.features import embed_runs, readers, slide_runs
 from histossl.features.embed import Embedder
 from histossl.features.embed_slides import embed_slides, plan_job, store
 from histossl.features.geometry import Geometry
@@ -27,8 +27,10 @@ COORDS = np.array([[x, y] for y in range(0, 448, 64) for x in range(0, 576, 64)]
 
 @pytest.fixture(autouse=True)
 def short_runs(monkeypatch):
-    """A slide of 63 patches in ten runs."""
+    """A slide of 63 patches in nine runs, of two batches each."""
     monkeypatch.setattr(slide_runs, "RUN", 7)
+    monkeypatch.setattr(readers, "BATCH", 4)
+    monkeypatch.setattr(embed_runs, "BATCH", 4)
 
 
 @pytest.fixture
@@ -47,8 +49,8 @@ def job(tmp_path, drawn_slide):
 
 
 def embed(jobs, embedder, count=2, normaliser=None):
-    with Readers(count, 3 * 64 * 64) as readers:
-        return [(job.tiles.slide, features) for job, features in embed_slides(jobs, readers, embedder, normaliser)]
+    with Readers(count, 3 * 64 * 64) as started:
+        return [(job.tiles.slide, features) for job, features in embed_slides(jobs, started, embedder, normaliser)]
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -132,7 +134,7 @@ def test_trouble_that_passes_costs_nothing(tmp_path, job, embedder, monkeypatch)
 def test_features_that_are_no_numbers_name_the_slide_and_the_others_go_on(job, embedder):
     whole = embedder.launch
     calls = iter(range(100))
-    embedder.launch = lambda parts: whole(parts) * (np.nan if next(calls) in (10, 20) else 1)
+    embedder.launch = lambda parts: whole(parts) * (np.nan if next(calls) in (20, 40) else 1)
     found = dict(embed([job("a"), job("b"), job("c", COORDS[:3])], embedder, 1))
     assert "b.svs: the encoder gave features that are not finite numbers" in str(found["b"])
     assert (len(found["a"]), len(found["c"])) == (63, 3)
@@ -165,8 +167,8 @@ def test_reading_goes_on_while_the_network_works(job, embedder, monkeypatch, tmp
     whole = embedder.launch
     embedder.launch = lambda parts: (time.sleep(0.05), whole(parts))[1]
     done = {}
-    with Readers(2, 3 * 64 * 64) as readers:
-        for one, _ in embed_slides([job("a"), job("b")], readers, embedder):
+    with Readers(2, 3 * 64 * 64) as started:
+        for one, _ in embed_slides([job("a"), job("b")], started, embedder):
             done[one.slide_file.name] = time.monotonic()
     first = {line.split()[0]: float(line.split()[1]) for line in reversed(opened.read_text().splitlines())}
     assert first["b.svs"] < done["a.svs"]

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from histossl.errors import JobError, UserError
-from histossl.features.readers import AHEAD, SLOT_BYTES, SLOTS, Readers
+from histossl.features.readers import AHEAD, BATCH, SLOT_BYTES, SLOTS, Readers
 
 SIDE = 512
 PATCH_BYTES = SIDE * SIDE * 3
-IN_A_SLOT = SLOT_BYTES // PATCH_BYTES
+IN_A_SLOT = 16  # of 21 that would fit
 SCRIPTS = Path(__file__).parents[3] / "workflow/scripts"
 
 
@@ -200,6 +200,14 @@ def _is_zombie(process):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+def test_pieces_are_powers_of_two_so_that_they_make_up_batches():
+    with Readers(1, PATCH_BYTES) as readers:
+        sizes = [len(said) for _, said in readers.read([Numbers(Path("a"), 0, 40)]) if said is not None]
+    assert SLOT_BYTES // PATCH_BYTES == 21
+    assert sizes == [16, 16, 8]
+    assert BATCH % 16 == 0
 
 
 def test_a_patch_larger_than_a_slot_makes_the_slots_larger():

@@ -14,6 +14,7 @@ from histossl.encoders.backbone import build_backbone
 from histossl.encoders.encoder_file import load_encoder, save_encoder
 from histossl.errors import UserError
 from histossl.features.slide_features import read_slide_features
+from tests.unit.conftest import write_slide
 
 COORDS = [(x, y) for y in (60, 124, 188) for x in (64, 128, 192)]
 
@@ -190,7 +191,8 @@ def test_another_precision_embeds_all_anew_and_is_named(tmp_path, embed, written
         assert file.attrs["precision"] == "bf16"
 
 
-def test_a_normalised_stain_is_named_and_another_reference_embeds_all_anew(tmp_path, embed, written, drawn_slide):
+def test_a_normalised_stain_is_named_and_another_one_embeds_all_anew(tmp_path, embed, written, cohort, drawn_slide):
+    write_slide(cohort[0]["a"], (drawn_slide.picture * 0.6).astype(np.uint8))  # the drawn one is all but glass
     embed()
     plain = read_slide_features(tmp_path / "features/a.h5")[0]
     reference = tmp_path / "reference.png"

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from histossl.errors import UserError
@@ -68,9 +69,9 @@ def lease_devices(
 ) -> tuple[list[str], list[int]]:
     """Wait until `count` of `devices` are free, and hold them until this process and its children end.
 
-    Each device has a queue: a job that wants four devices is not overtaken for ever by those that want one. Jobs join
-    the queues of all their devices in the same order, so that no two wait for each other, and jobs that have no device
-    in common do not wait at all.
+    Who waits has a ticket: it leaves alone the devices that an earlier ticket names. So a job that wants four devices
+    is not overtaken by those that want one, no two jobs hold what the other waits for, and no device is left idle that
+    only a later ticket names.
 
     Args:
         devices: as CUDA_VISIBLE_DEVICES names them.
@@ -90,23 +91,26 @@ def lease_devices(
     wanted, held = min(count, len(names)), dict[str, int]()
     try:
         locks = [_hold_folder(folder)]
-        queues = [_lock(folder / f"{name}.queue") for name in sorted(names)]
+        with _alone(folder):
+            ticket, ticket_lock = _draw_ticket(folder, names)
         for attempt in itertools.count():
-            for name in names:
-                if len(held) < wanted and name not in held and (lock := _try_lock(folder / f"{name}.lock")) is not None:
-                    held[name] = lock
-            if len(held) == wanted:
-                break
+            with _alone(folder):
+                free = [name for name in names if name not in held.keys() | _named_earlier(folder, ticket)]
+                for name in free:
+                    if len(held) < wanted and (lock := _try_lock(folder / f"{name}.lock")) is not None:
+                        held[name] = lock
+                if len(held) == wanted:
+                    ticket.unlink()
+                    break
             if attempt == 0:
                 print("waiting for a free GPU", file=sys.stderr)
             time.sleep(POLL_S)
+        os.close(ticket_lock)
     except OSError as error:
         raise UserError(
             f"{folder}: the locks of GPUs cannot be kept there ({error.strerror}); name another folder of this machine "
             "in HISTOSSL_GPU_LOCKS"
         ) from error
-    for queue in queues:
-        os.close(queue)
     locks += held.values()
     for lock in locks:
         os.set_inheritable(lock, True)
@@ -137,14 +141,39 @@ def _hold_folder(folder: Path) -> int:
     return descriptor
 
 
-def _lock(path: Path) -> int:
-    """Lock a file; wait for as long as another process holds it."""
-    if (lock := _try_lock(path)) is not None:
-        return lock
-    print("waiting behind other jobs for a GPU", file=sys.stderr)
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    return lock
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """For moments: tickets and locks do not change while one process looks at them."""
+    lock = os.open(folder / "tickets.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _draw_ticket(folder: Path, names: Iterable[str]) -> tuple[Path, int]:
+    """A ticket later than all, and the descriptor of its lock: one whose lock is free is of a process that is gone."""
+    number = 1 + max((int(path.stem) for path in folder.glob("*.ticket")), default=0)
+    ticket = folder / f"{number}.ticket"
+    lock = os.open(ticket, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.write(lock, "\n".join(names).encode())
+    return ticket, lock
+
+
+def _named_earlier(folder: Path, ticket: Path) -> set[str]:
+    """Devices that earlier tickets name; those of processes that are gone are cleared away."""
+    named: set[str] = set()
+    for path in folder.glob("*.ticket"):
+        if int(path.stem) >= int(ticket.stem):
+            continue
+        if (lock := _try_lock(path)) is None:
+            named |= set(path.read_text(encoding="utf-8").splitlines())
+        else:
+            path.unlink()
+            os.close(lock)
+    return named
 
 
 def _try_lock(path: Path) -> int | None:

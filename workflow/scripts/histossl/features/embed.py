@@ -11,11 +11,10 @@ from torch import nn
 from histossl.encoders.encoder_file import EncoderCard
 from histossl.errors import JobError, UserError
 from histossl.features.geometry import Geometry
+from histossl.features.readers import BATCH
 
 CPU_BATCH = 32
 """A core has no use for more: the activations leave its cache."""
-GPU_BATCH = 256
-"""A power of two, so that the same number is found each time; more makes no GPU of today faster."""
 PROBE = (4, 12)
 """Patches of two trial batches, whose difference is what a patch takes of the GPU's memory."""
 SHARE = 0.7
@@ -132,4 +131,4 @@ class Embedder:
             peaks.append(torch.cuda.max_memory_allocated())
         each = max(1, (peaks[1] - peaks[0]) // (PROBE[1] - PROBE[0]))
         fitting = int(SHARE * torch.cuda.mem_get_info()[0] / each)
-        return max(1, min(GPU_BATCH, 1 << (fitting.bit_length() - 1)) if fitting else 1)
+        return max(1, min(BATCH, 1 << (fitting.bit_length() - 1)) if fitting else 1)

@@ -2,51 +2,63 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from histossl.errors import UserError
 from histossl.features.embed import Embedder
-from histossl.features.readers import Readers, Run
+from histossl.features.readers import BATCH, Readers, Run
 
 IN_FLIGHT = 2
 """Batches on a GPU at a time: while one's features are fetched, the next is being worked on."""
+Some = TypeVar("Some", bound=Run)
 
 
 def embed_runs(
-    runs: Iterable[Run], readers: Readers, embedder: Embedder
-) -> Iterator[tuple[Run, np.ndarray | UserError]]:
+    runs: Iterable[Some], readers: Readers, embedder: Embedder
+) -> Iterator[tuple[Some, int, np.ndarray | UserError]]:
     """Embed runs as their patches come in.
 
-    A run is a batch of its own, so that its features do not depend on what else is embedded, in which order, or on how
-    many readers there are.
+    Batches are of one run and start at multiples of `BATCH`, so that features do not depend on what else is embedded,
+    in which order, or on how many readers there are.
 
     Yields:
-        A run with its features, (B, D) float32, or with why there are none. Runs may overtake each other.
+        A run, the number of a patch in it, and the features from there on, (B, D) float32, or why there are none. Runs
+        may overtake each other, and features come of a run that has failed further on.
 
     Raises:
         JobError: a reader was ended from outside, or the network doesn't fit into memory.
     """
     uploaded: dict[int, list[torch.Tensor]] = {}
-    launched: deque[tuple[Run, torch.Tensor]] = deque()
+    done: dict[int, int] = {}
+    launched: deque[tuple[Some, int, torch.Tensor]] = deque()
     for run, said in readers.read(runs):
+        parts = uploaded.setdefault(id(run), [])
         if isinstance(said, np.ndarray):
-            uploaded.setdefault(id(run), []).append(embedder.upload(said, run.prepared))
-            continue
-        parts = uploaded.pop(id(run), [])
-        if said is not None:
-            yield run, said
-            continue
-        launched.append((run, embedder.launch(parts)))
-        while len(launched) >= IN_FLIGHT:
-            yield _fetch(*launched.popleft(), embedder)
+            parts.append(embedder.upload(said, run.prepared))
+            rows = sum(map(len, parts))
+            if rows < BATCH and done.get(id(run), 0) + rows < run.shape[0]:
+                continue
+            start = done.get(id(run), 0)
+            launched.append((run, start, embedder.launch(parts)))
+            done[id(run)], uploaded[id(run)] = start + rows, []
+            while len(launched) >= IN_FLIGHT:
+                yield _fetch(*launched.popleft(), embedder)
+        else:
+            del uploaded[id(run)]
+            start = done.pop(id(run), 0)
+            if said is not None:
+                yield run, start, said
     while launched:
         yield _fetch(*launched.popleft(), embedder)
 
 
-def _fetch(run: Run, features: torch.Tensor, embedder: Embedder) -> tuple[Run, np.ndarray | UserError]:
+def _fetch(
+    run: Some, start: int, features: torch.Tensor, embedder: Embedder
+) -> tuple[Some, int, np.ndarray | UserError]:
     try:
-        return run, embedder.fetch(features)
+        return run, start, embedder.fetch(features)
     except UserError as error:
-        return run, UserError(f"{run.path}: {error}")
+        return run, start, UserError(f"{run.path}: {error}")

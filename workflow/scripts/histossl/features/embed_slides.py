@@ -108,31 +108,30 @@ def store(
 def _embed_once(
     jobs: Sequence[SlideJob], readers: Readers, embedder: Embedder, normaliser: Normaliser | None
 ) -> Iterator[tuple[SlideJob, np.ndarray | UserError]]:
-    begun: dict[Path, np.ndarray] = {}
-    missing: dict[Path, int] = {}
-    runs: dict[int, tuple[SlideJob, int]] = {}
+    begun: dict[int, np.ndarray] = {}
+    missing: dict[int, int] = {}
     # On a GPU patches are resized there; else by the readers, which are many.
     geometry = None if embedder.on_gpu else embedder.geometry
 
     def all_runs() -> Iterator[SlideRun]:
-        for job in jobs:
-            begun[job.output] = np.empty((job.patches, embedder.card.feature_dim), np.float32)
-            missing[job.output] = job.patches
-            for start, run in cut_runs(job.slide_file, job.tiles, normaliser, geometry):
-                if job.output not in begun:  # it has failed
+        for slide, job in enumerate(jobs):
+            begun[slide] = np.empty((job.patches, embedder.card.feature_dim), np.float32)
+            missing[slide] = job.patches
+            for run in cut_runs(slide, job.slide_file, job.tiles, normaliser, geometry):
+                if slide not in begun:  # it has failed
                     break
-                runs[id(run)] = job, start
                 yield run
 
-    for run, features in embed_runs(all_runs(), readers, embedder):
-        job, start = runs.pop(id(run))
-        if job.output not in begun:
+    for run, start, features in embed_runs(all_runs(), readers, embedder):
+        slide = run.slide
+        if slide not in begun:
             continue
         if isinstance(features, UserError):
-            del begun[job.output]
-            yield job, features
+            del begun[slide]
+            yield jobs[slide], features
             continue
-        begun[job.output][start : start + len(features)] = features
-        missing[job.output] -= len(features)
-        if not missing[job.output]:
-            yield job, begun.pop(job.output)
+        first = run.start + start
+        begun[slide][first : first + len(features)] = features
+        missing[slide] -= len(features)
+        if not missing[slide]:
+            yield jobs[slide], begun.pop(slide)

@@ -83,10 +83,11 @@ def embed_patches(
         PictureRun(source, start, patches[start : start + RUN], embedder.geometry, normaliser)
         for start in range(0, len(patches), RUN)
     )
-    for run, rows in embed_runs(runs, readers, embedder):
+    for run, start, rows in embed_runs(runs, readers, embedder):
         if isinstance(rows, UserError):
             raise rows
-        features[run.start : run.start + len(rows)] = rows
+        first = run.start + start
+        features[first : first + len(rows)] = rows
         progress.advance(len(rows), images=progress.done + len(rows))
     return features
 

@@ -24,8 +24,10 @@ import numpy as np
 from histossl.errors import JobError, UserError
 from histossl.slides.guard import MEMORY_MB, explain_end, explain_exception, limit_memory, limit_time
 
+BATCH = 256
+"""Patches that go through the network together."""
 SLOT_BYTES = 16 * 2**20
-"""A slot holds as many patches as fit, at least one."""
+"""A slot holds a power of two of patches, as many as fit, at least one and at most a batch."""
 SLOTS = 3
 """Of each reader: one is filled, one waits, one is on its way to the network."""
 AHEAD = 2
@@ -172,6 +174,11 @@ def _bytes(run: Run) -> int:
     return height * width * channels
 
 
+def _fitting(run: Run, slot_bytes: int) -> int:
+    fitting = min(BATCH, slot_bytes // _bytes(run))
+    return 1 << (fitting.bit_length() - 1)
+
+
 def _work(connection: Connection, ours: list[Connection], descriptor: int, start: int, slot_bytes: int) -> None:
     """A reader's life: take runs and free slots, say which slot holds which patches."""
     for other in ours:
@@ -194,7 +201,7 @@ def _work(connection: Connection, ours: list[Connection], descriptor: int, start
                 receive()
             run = runs.popleft()
             limit_time(run.limit_s)
-            count, step = run.shape[0], slot_bytes // _bytes(run)
+            count, step = run.shape[0], _fitting(run, slot_bytes)
             last = None
             for first in range(0, count, step):
                 while not free:

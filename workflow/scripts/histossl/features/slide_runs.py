@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from histossl.features.geometry import Geometry
+from histossl.features.readers import BATCH
 from histossl.slides.guard import patches_limit_s
 from histossl.slides.patches import read_patches_into
 from histossl.slides.reader import Slide
 from histossl.stain.normaliser import Normaliser
 from histossl.tiles.coords_file import Coords
 
-RUN = 256
-"""Patches of a run. They follow each other in rows, so that one reader decodes each tile of the file about once."""
+RUN = 4 * BATCH
+"""Patches of a run: several rows of a slide, so that few tiles of the file are needed by two readers."""
 _opened: list[Slide] = []
 """Of this process, one at most: the runs of a slide follow each other."""
 
@@ -24,7 +25,9 @@ class SlideRun:
     """Some patches of a slide; see `histossl.features.readers.Run`.
 
     Attributes:
-        path: the slide.
+        slide: number of the slide among those of the job.
+        start: number of the first patch among the slide's.
+        path: the slide's file.
         coords: (B, 2), level-0 x and y.
         patch_level0: side of a patch in level-0 pixels.
         patch_px: side that it is read at, px.
@@ -32,6 +35,8 @@ class SlideRun:
         geometry: brings patches to what the network takes; None leaves that to the device.
     """
 
+    slide: int
+    start: int
     path: Path
     coords: np.ndarray
     patch_level0: float
@@ -74,12 +79,12 @@ class SlideRun:
 
 
 def cut_runs(
-    slide_file: Path, tiles: Coords, normaliser: Normaliser | None, geometry: Geometry | None
-) -> Iterator[tuple[int, SlideRun]]:
-    """The runs that a slide's patches make up, each with the number of its first patch."""
+    slide: int, slide_file: Path, tiles: Coords, normaliser: Normaliser | None, geometry: Geometry | None
+) -> Iterator[SlideRun]:
+    """The runs that a slide's patches make up."""
     for start in range(0, len(tiles.coords), RUN):
         coords = tiles.coords[start : start + RUN]
-        yield start, SlideRun(slide_file, coords, tiles.patch_level0, tiles.patch_px, normaliser, geometry)
+        yield SlideRun(slide, start, slide_file, coords, tiles.patch_level0, tiles.patch_px, normaliser, geometry)
 
 
 def _open(path: Path) -> Slide:
