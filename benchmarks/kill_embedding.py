@@ -4,12 +4,14 @@
 
 Draws small slides, tiles them and makes an untrained encoder through the workflow. Embeds them once undisturbed; then
 again in another folder, where the same command is started as often as it takes, and SIGKILL is sent at random moments
-to all processes of the run, to one embedding job, or to one of a job's readers. Prints a line for each kill. Exits 1 if
+to all processes of the run (also while features are being written), to one embedding job, or to one of a job's readers.
+What a kill leaves running goes on until the next. Prints a line for each kill. Exits 1 if
 a file differs in a byte from the undisturbed run's, one that was complete at a kill was written again, a process
 outlives the run or job it belongs to, a killed reader fails its job without a sentence, or a temporary file stays.
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -38,7 +40,7 @@ SLIDES_PER_JOB = 5
 FEATURES = Path("results/features/net/slides/p64")
 CLEAR_S = 30
 """What a killed process leaves behind must be gone by then."""
-WHOM = ("all", "job", "reader")
+WHOM = ("all", "job", "reader", "all, writing")
 
 
 @dataclass
@@ -46,9 +48,9 @@ class Kill:
     """One kill and what it met.
 
     Attributes:
-        whom: all processes of the run, one embedding job, or one reader of a job.
-        after_s: from the start of the run's first job.
-        landed: whether there was something to kill.
+        whom: all processes of the run, the same while a file is being written, one embedding job, or one reader.
+        after_s: from the start of the run's first job, or from the kill before where that has left the run going; 0 if
+            all was complete before.
         complete: how many slides' features were.
         temporary: how many temporary files lay there just after it.
         clear_s: until the last process that had to end with the killed one was gone.
@@ -57,7 +59,6 @@ class Kill:
 
     whom: str
     after_s: float = 0.0
-    landed: bool = True
     complete: int = 0
     temporary: int = 0
     clear_s: float = 0.0
@@ -94,9 +95,17 @@ class Place:
         complete = [path for path in files if not path.name.startswith(".") and read_fingerprint(path)]
         return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in complete}
 
+    def count(self) -> int:
+        """Number of feature files."""
+        return len(list((self.folder / FEATURES).glob("[!.]*.h5")))
+
     def temporary(self) -> list[str]:
         """Files that are being written, or were when their writer was killed."""
         return sorted(path.name for path in self.folder.glob("results/**/.*"))
+
+    def writing(self) -> bool:
+        """Whether a feature file is being written at this moment."""
+        return any((self.folder / FEATURES).glob(".*"))
 
     def members(self) -> dict[int, tuple[int, str]]:
         """All processes that work in the folder: parent and script (empty where it is none)."""
@@ -122,12 +131,20 @@ class Place:
     def readers(self) -> dict[int, int]:
         """The readers that run, and the job of each."""
         members, jobs = self.members(), self.jobs()
-        return {number: parent for number, (parent, _) in members.items() if parent in jobs}
+        return {number: parent for number, (parent, _) in members.items() if parent in jobs and shares_patches(number)}
 
     def outputs(self) -> dict[str, bytes]:
         """Contents of the feature files and manifests, by name."""
         files = [path for path in (self.folder / FEATURES).rglob("*") if path.is_file()]
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in sorted(files)}
+
+
+def shares_patches(process: int) -> bool:
+    """Whether a child of a job is a reader, and not one that a library has started."""
+    try:
+        return "memfd:patches" in Path(f"/proc/{process}/maps").read_text("utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def draw_cohort(folder: Path, slides: int, side_px: int) -> Place:
@@ -182,69 +199,97 @@ def embed_whole(place: Place) -> tuple[float, float]:
     return first - started, time.monotonic() - first
 
 
-def kill_often(place: Place, kills: int, longest_s: float, draw: random.Random) -> Iterator[Kill]:
-    """Run and kill; yield each kill. What a kill leaves running goes on until the next."""
+def kill_often(
+    place: Place, slides: int, kills: int, times: tuple[float, float], draw: random.Random
+) -> Iterator[Kill]:
+    """Run and kill, and at last run to the end; yield each kill. `times` are those of `embed_whole`."""
+    start_s, slide_s = times[0], 2 * times[1] / slides  # two jobs at a time
     blows = [WHOM[number % len(WHOM)] for number in range(kills)]
     draw.shuffle(blows)
     complete: dict[str, tuple[int, int]] = {}
-    process, started = None, 0.0
-    for whom in blows:
+    process = None
+    for number, whom in enumerate(blows):
         kill = Kill(whom)
-        if process is None or process.poll() is not None:
-            process = place.start()
-            while not place.jobs() and process.poll() is None:
-                time.sleep(0.01)
-            started = time.monotonic()
-        until = time.monotonic() + draw.uniform(0.3, longest_s)
-        while process.poll() is None and time.monotonic() < until:
-            time.sleep(0.005)
-        strike(place, process, kill, draw)
-        kill.after_s = time.monotonic() - started - kill.clear_s
+        while not kill.after_s and len(place.features()) < slides:
+            # A share of what is left, so that the last kill still finds some of it.
+            share = draw.uniform(0, 2 * (slides - len(place.features())) / (kills - number + 3))
+            begins = process is None or process.poll() is not None
+            if begins:
+                process = place.start()
+                while not place.jobs() and process.poll() is None:
+                    time.sleep(0.01)
+            last_s = share % 1 * (start_s if begins and share < 1 else slide_s)
+            strike(place, process, kill, int(share), max(0.3, last_s), draw)
         found = place.features()
-        again = sorted(name for name, file in complete.items() if found.get(name) != file)
-        if again:
-            kill.broken += f"; written again or gone: {', '.join(again)}"
-        complete, kill.complete = found, len(found)
+        kill.complete, kill.broken = len(found), "; ".join(filter(None, [kill.broken, *written_again(complete, found)]))
+        complete = found
         yield kill
-    if process is not None and process.poll() is None:
+    if process is not None:
         process.wait()
     place.finish()
-    found = place.features()
-    again = sorted(name for name, file in complete.items() if found.get(name) != file)
-    if again:
-        yield Kill("nobody", broken=f"written again or gone after the last kill: {', '.join(again)}")
+    for what in written_again(complete, place.features()):
+        yield Kill("nobody", broken=what)
 
 
-def strike(place: Place, process: subprocess.Popen, kill: Kill, draw: random.Random) -> None:
-    """Kill, wait for all that has to end with it, and note what does not."""
-    victims: dict[int, int] = {}
-    while process.poll() is None and not victims and kill.whom != "all":
-        victims = place.readers() if kill.whom == "reader" else {job: job for job in place.jobs()}
-    if process.poll() is not None:
-        kill.landed = False
+def written_again(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]]) -> list[str]:
+    """A sentence for each file that was complete before and is another one now."""
+    return [
+        f"{name} was complete and is {'another' if name in now else 'gone'}"
+        for name in before
+        if before[name] != now.get(name)
+    ]
+
+
+def strike(place: Place, process: subprocess.Popen, kill: Kill, more: int, last_s: float, draw: random.Random) -> None:
+    """Kill `last_s` after `more` slides, wait for all that has to end with it, and note what does not.
+
+    Nothing happens where the run has ended before.
+    """
+    began, said_before = time.monotonic(), place.said.stat().st_size
+    wanted = place.count() + more
+    while process.poll() is None and place.count() < wanted:
+        time.sleep(0.005)
+    until = time.monotonic() + last_s
+    while process.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+    while process.poll() is None and kill.whom == "all, writing" and not place.writing():
+        pass
+    ending: list[int] = []
+    while process.poll() is None and not ending:
+        with contextlib.suppress(ProcessLookupError):  # the victim has just ended: look for another
+            ending = deal_blow(place, process, kill.whom, draw)
+    if not ending:
         return
-    said_before = place.said.stat().st_size
-    if kill.whom == "all":
-        os.killpg(process.pid, signal.SIGKILL)
-        ending = list(place.members())
-        process.wait()
-    else:
-        victim = draw.choice(sorted(victims))
-        job = victims[victim]
-        ending = [job, *(reader for reader, its in place.readers().items() if its == job)]
-        os.kill(victim, signal.SIGKILL)
     struck = time.monotonic()
-    kill.temporary = len(place.temporary())
+    kill.after_s, kill.temporary = struck - began, len(place.temporary())
     while (left := set(ending) & set(place.members())) and time.monotonic() - struck < CLEAR_S:
         time.sleep(0.01)
     kill.clear_s = time.monotonic() - struck
     if left:
-        kill.broken += f"; {len(left)} process(es) left after {CLEAR_S} s"
+        kill.broken = f"{len(left)} process(es) left after {CLEAR_S} s"
     if kill.whom == "reader":
         time.sleep(0.2)  # tee and Snakemake pass on what the job has said
         said = place.said.read_bytes()[said_before:].decode(errors="replace")
-        if "was ended from outside (SIGKILL)" not in said or "Traceback" in said:
-            kill.broken += f"; the job said {said[-1000:]!r}"
+        # One that had delivered all its patches costs nothing.
+        explained = "was ended from outside (SIGKILL)" in said or "Finished jobid" in said
+        if not explained or "Traceback" in said:
+            kill.broken = f"the job said {said[-1000:]!r}"
+
+
+def deal_blow(place: Place, process: subprocess.Popen, whom: str, draw: random.Random) -> list[int]:
+    """Send SIGKILL; the processes that have to end by it, none where there is no victim yet."""
+    if whom.startswith("all"):
+        os.killpg(process.pid, signal.SIGKILL)  # at once: a file is written in milliseconds
+        process.wait()
+        return [process.pid, *place.members()]
+    readers, jobs = place.readers(), place.jobs()
+    victims = sorted(readers if whom == "reader" else jobs)
+    if not victims:
+        return []
+    victim = draw.choice(victims)
+    os.kill(victim, signal.SIGKILL)
+    job = readers.get(victim, victim)
+    return [job, *(reader for reader, parent in readers.items() if parent == job)]
 
 
 def compare(whole: Place, killed: Place) -> list[str]:
@@ -270,20 +315,17 @@ def main(argv: list[str] | None = None) -> None:
     shutil.copytree(whole.folder, folder / "killed", copy_function=shutil.copy2)
     killed = Place(folder / "killed")
     print(f"{arguments.slides} slides drawn and tiled in {time.monotonic() - began:.0f} s", flush=True)
-    start_s, work_s = embed_whole(whole)
-    print(f"undisturbed: {start_s:.1f} s to the first features, {work_s:.1f} s to the end\n")
-    # Each kill gets a share of the work, so that the last still finds some.
-    longest_s = start_s + 2 * work_s / arguments.kills
-    print("| kill | of | at | slides complete | temporary files | all gone in |\n" + "|---" * 6 + "|")
+    times = embed_whole(whole)
+    print(f"undisturbed: {times[0]:.1f} s to the first features, {times[1]:.1f} s to the end\n")
+    print("| kill | of | after | slides complete | temporary files | all gone in |\n" + "|---" * 6 + "|")
     broken, landed = [], 0
-    for number, kill in enumerate(kill_often(killed, arguments.kills, longest_s, random.Random(arguments.seed)), 1):
-        landed += kill.landed and kill.whom != "nobody"
-        at = f"{kill.after_s:.1f} s" if kill.landed else "too late"
-        print(
-            f"| {number} | {kill.whom} | {at} | {kill.complete} | {kill.temporary} | {kill.clear_s:.2f} s |", flush=True
-        )
+    fates = kill_often(killed, arguments.slides, arguments.kills, times, random.Random(arguments.seed))
+    for number, kill in enumerate(fates, 1):
+        landed += kill.after_s > 0
+        figures = f"{kill.after_s:.1f} s | {kill.complete} | {kill.temporary} | {kill.clear_s:.2f} s"
+        print(f"| {number} | {kill.whom} | {figures} |", flush=True)
         if kill.broken:
-            broken.append(f"kill {number}: {kill.broken.removeprefix('; ')}")
+            broken.append(f"kill {number}: {kill.broken}")
     broken += [f"{name} differs" for name in compare(whole, killed)]
     broken += [f"{name} is left" for name in killed.temporary()]
     broken += [f"process {number} is left" for number in killed.members()]

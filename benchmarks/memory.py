@@ -56,8 +56,9 @@ def handle(slide: Path, folder: Path, encoder: Path, config: dict) -> None:
     shards = f"--settings={json.dumps(SHARDS)}"
     pack_tiles.main([file, f"--coords={coords}", shards, bad, f"--output={folder / 'shard.h5'}"])
     to = [f"--features={folder / 'features'}", f"--manifest={folder / 'manifest.json'}", "--batch=64", "--threads=1"]
-    made = ["--name=small", f"--encoder={encoder}", "--code=1"]
-    embed_slides.main([*made, f"--files={slide}", f"--coords={coords}", *to, bad])
+    how = json.dumps({"precision": "fp32", "on_bad_slide": "fail", "stain": None})
+    made = ["--name=small", f"--encoder={encoder}", "--code=1", f"--settings={how}"]
+    embed_slides.main([*made, f"--files={slide}", f"--coords={coords}", *to])
     tiles = read_coords(coords)
     with Slide(slide) as opened:  # once more, without the child process that the scripts read in
         for _ in read_patches(opened, tiles.coords, tiles.patch_level0, tiles.patch_px):
@@ -77,7 +78,7 @@ def main() -> None:
     drawn = draw_slide(SlideSpecification("S", "ductal", "hill", 1.0, "none", True), 5, 2048, 1536, 0.5)
     first = folder / "first.svs"
     write_pyramid(first, drawn.image, 0.5)
-    card = EncoderCard("test_vit", {"img_size": 64}, (0.5,) * 3, (0.2,) * 3, 64, SPACING_UM, 64, "none", {}, "")
+    card = EncoderCard("test_vit", {"img_size": 64}, (0.5,) * 3, (0.2,) * 3, 64, (SPACING_UM,), 64, "none", {}, "")
     save_encoder(folder / "encoder.pt", card, build_backbone(card.model, card.model_args, 1))
     config = default_config()
     grown = []

@@ -24,7 +24,7 @@ from defaults import REPOSITORY, default_config, default_tissue
 from read_patches import draw_texture, write_test_slide
 
 from histossl.cli import run
-from histossl.config.plan import tissue_settings
+from histossl.config.plan import tiling_settings, tissue_settings
 from histossl.slides.metadata import write_metadata
 from histossl.tiles.coords_file import read_coords
 from histossl.tiles.outline import examine_slide
@@ -39,7 +39,7 @@ def script_arguments(slide: Path, folder: Path, config: dict) -> dict[str, list[
     """The two jobs of the workflow."""
     spacings = {"sheet_spacing_um": None, "assumed_spacing_um": None}
     tissue = json.dumps({**spacings, "on_bad_slide": "fail", "tissue": tissue_settings(config)})
-    tiling = json.dumps(config["tilings"]["p256"])
+    tiling = json.dumps(tiling_settings(config, "p256"))
     metadata, geojson = f"--metadata={folder / 'metadata.json'}", f"--tissue={folder / 'tissue.geojson'}"
     overlay, coords = f"--overlay={folder / 'overlay.jpg'}", f"--output={folder / 's.h5'}"
     return {

@@ -80,6 +80,12 @@ def file_bytes(path):
     return 0 if path.startswith(DRAWN) else Path(path).stat().st_size
 
 
+def file_state(path):
+    """A file's length and time of change: weights of one network all have one length."""
+    status = Path(path).stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
 def slide_path(wildcards):
     return SLIDES[wildcards.slide].path
 

@@ -17,7 +17,7 @@ rule embed_slides:
     threads: COMPUTE["embed_threads"]
     resources:
         gpu=COMPUTE["embed_gpus"],
-        mem_mb=grow(8000),
+        mem_mb=grow(16000),
         runtime=grow(240),
         batch=COMPUTE["embed_batch"],
     params:
@@ -48,7 +48,7 @@ rule embed_patches:
     threads: COMPUTE["embed_threads"]
     resources:
         gpu=COMPUTE["embed_gpus"],
-        mem_mb=grow(8000),
+        mem_mb=grow(16000),
         runtime=grow(120),
         batch=COMPUTE["embed_batch"],
     params:

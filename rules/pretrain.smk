@@ -101,7 +101,8 @@ rule pretrain:
         "trap '' TERM USR1; "
         "python {params.launch:q} --gpus={params.gpus} --nodes={params.nodes} {params.script:q} --name={wildcards.encoder:q}"
         " --settings={params.settings:q} --slides={input.slides:q} --shards={params.shards:q}"
-        " --knn-source {input.knn:q} --knn-layout {params.layout:q} --knn-stain {params.stain:q} --output={output.encoder:q} --curve={output.curve:q} --checkpoints={params.checkpoints:q}"
+        " --knn-source {input.knn:q} --knn-layout {params.layout:q} --knn-stain {params.stain:q}"
+        " --output={output.encoder:q} --curve={output.curve:q} --checkpoints={params.checkpoints:q}"
         " --workers={threads} --threads={threads} --code={params.code} {params.compiled} 2>&1 | (trap '' TERM INT USR1; exec tee {log:q})"
 
 
@@ -151,5 +152,7 @@ rule export_encoder:
         script=script("export_encoder"),
         code=code("export_encoder"),
         settings=lambda wildcards: as_json(plan.export_settings(CONFIG, wildcards.encoder)),
+        # Not used by the command: a file in the place of another may be older than it.
+        weights=lambda wildcards: [file_state(path) for path in plan.weight_files(CONFIG, wildcards.encoder)],
     shell:
         "python {params.script:q} --settings={params.settings:q} --output={output.encoder:q} > {log:q} 2>&1"

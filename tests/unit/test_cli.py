@@ -49,6 +49,11 @@ def test_a_name_beyond_the_locale_does_not_end_the_script():
     assert ended.stdout == b"slide M\\xfcller \\U0001f600\n"
 
 
+def test_ctrl_c_ends_without_a_word():
+    ended = run_body("import os, signal; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(9)")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+
+
 def test_a_full_disk_ends_in_one_sentence_whatever_a_library_makes_of_it():
     body = "raise RuntimeError('enforce fail') from OSError(28, 'No space left on device', 'a/encoder.pt')"
     done = run_body(body)

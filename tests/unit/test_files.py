@@ -1,5 +1,6 @@
 import pytest
 
+from histossl.errors import UserError
 from histossl.files import whole_file, write_text_whole
 
 
@@ -22,6 +23,12 @@ def test_nothing_is_at_the_path_while_the_block_runs(tmp_path):
         assert temporary.suffix == ".h5"
     assert path.read_bytes() == b"x"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_in_its_place_is_named(tmp_path):
+    (tmp_path / "a.h5").mkdir()
+    with pytest.raises(UserError, match=r"a\.h5: a folder is where a file has to be written"):
+        write_text_whole(tmp_path / "a.h5", "x")
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path):

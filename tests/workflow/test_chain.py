@@ -146,6 +146,7 @@ AFTER_ENCODER = {
     "list_left_out",
 }
 AFTER_TILES = AFTER_ENCODER | {"pack_tiles", "draw_views", "pretrain", "summarise_cohort", "draw_cohort"}
+STAIN = {"method": "reinhard", "reference": str(REPOSITORY / "docs/demo_nests_files.jpg")}
 RERUNS = {
     "encoders.dino.pretrain.mean": (
         [0.4, 0.4, 0.4],
@@ -161,6 +162,10 @@ RERUNS = {
     "encoders.dino.pretrain.augmentation.hue": (0.08, {"draw_views", "pretrain"} | AFTER_ENCODER),
     "tilings.p64.min_tissue": (0.6, {"tile_slide"} | AFTER_TILES),
     "tissue.min_area_mm2": (0.03, {"segment_tissue", "tile_slide"} | AFTER_TILES),
+    "features.precision": ("bf16", AFTER_ENCODER - {"summarise_pretraining"}),
+    "features.on_spacing_mismatch": ("allow", set()),
+    "tilings.p64.stain": (STAIN, {"pack_tiles", "draw_views", "pretrain", "export_encoder"} | AFTER_ENCODER),
+    "patch_datasets.phantom.stain": (STAIN, {"embed_patches", "probe_patches", "make_tables"}),
     "slides.assumed_spacing_um": (0.4, {"segment_tissue", "tile_slide"} | AFTER_TILES),
 }
 

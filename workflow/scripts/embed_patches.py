@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -39,7 +40,8 @@ def main(argv: list[str] | None = None) -> None:
         progress = Progress(f"embed {arguments.name}", len(patches), "patches")
         features = embed_patches(arguments.source, patches, readers, embedder, progress, normaliser)
     facts = {"encoder": arguments.name, "weights_sha256": weights_hash, "precision": embedder.precision}
-    facts |= {"dataset": arguments.dataset, "stain": normaliser.name if normaliser else "none"}
+    facts |= {"dataset": arguments.dataset, "source": os.path.normpath(arguments.source)}
+    facts |= {"stain": normaliser.name if normaliser else "none"}
     write_patch_features(arguments.output, features, patches, card, facts)
 
 

@@ -43,22 +43,25 @@ def main(argv: list[str] | None = None) -> None:
     jobs = [plan_job(*pair, arguments.features, made_by, arguments.code) for pair in pairs]
     todo = [job for job in jobs if read_fingerprint(job.output) != job.fingerprint]
     lines = {job.output: job.line for job in jobs}
-    with Readers(arguments.threads, 3 * max(card.input_px, *(job.tiles.patch_px for job in jobs)) ** 2) as readers:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        embedder = Embedder(backbone, card, device, settings["precision"], arguments.batch)
-        # An encoder that gives no numbers is not the fault of a slide, which would be left out for it.
-        embedder.embed(np.zeros((1, card.input_px, card.input_px, 3), np.uint8))
-        facts = {"encoder": arguments.name, "weights_sha256": weights_hash, "precision": embedder.precision}
-        facts |= {"stain": normaliser.name if normaliser else "none"}
-        progress, patches = Progress(f"embed {arguments.name}", len(jobs), "slides", done=len(jobs) - len(todo)), 0
-        for job, features in embed_slides(todo, readers, embedder, normaliser):
-            if isinstance(features, UserError):
-                if settings["on_bad_slide"] == "fail":
-                    raise features
-                print(f"slide {job.tiles.slide} is left out: {features}")
-            lines[job.output] = store(job, features, card, facts)
-            patches += 0 if isinstance(features, UserError) else len(features)
-            progress.advance(images=patches)
+    if todo:
+        with Readers(arguments.threads, 3 * max(job.tiles.patch_px for job in todo) ** 2) as readers:
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            embedder = Embedder(backbone, card, device, settings["precision"], arguments.batch)
+            # An encoder that gives no numbers is not the fault of a slide, which would be left out for it.
+            embedder.embed(np.zeros((1, card.input_px, card.input_px, 3), np.uint8))
+            facts = {"encoder": arguments.name, "weights_sha256": weights_hash, "precision": embedder.precision}
+            facts |= {"stain": normaliser.name if normaliser else "none"}
+            progress, patches = Progress(f"embed {arguments.name}", len(todo), "slides"), 0
+            for job, features in embed_slides(todo, readers, embedder, normaliser):
+                if isinstance(features, UserError):
+                    if settings["on_bad_slide"] == "fail":
+                        raise features
+                    print(f"slide {job.tiles.slide} is left out: {features}")
+                lines[job.output] = store(job, features, card, facts)
+                patches += 0 if isinstance(features, UserError) else len(features)
+                progress.advance(images=patches)
+    if len(todo) < len(jobs):
+        print(f"{len(jobs) - len(todo)} of {len(jobs)} slides had valid features already")
     write_text_whole(arguments.manifest, json.dumps(list(lines.values()), indent=1, ensure_ascii=False) + "\n")
 
 

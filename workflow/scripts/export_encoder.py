@@ -36,7 +36,13 @@ def main(argv: list[str] | None = None) -> None:
         model, model_args, settings["seed"], weights, settings["last_block"], pooling, settings["strict"]
     )
     data_config = data_config or (timm.get_pretrained_cfg(model) or PretrainedCfg()).to_dict()
-    preprocessing = resolve_preprocessing(settings, data_config, model_args.get("img_size"))
+    if isinstance(weights, str) and weights != model and not on_hub(settings["model"]):
+        # A file says nothing of its pictures: timm's crop is that of other weights.
+        data_config = {**data_config, "crop_pct": 1.0}
+        for key in ("mean", "std"):
+            if settings[key] is None:
+                print(f"{weights}: {key} is not stated; taken from timm's own weights of {model!r}")
+    preprocessing = resolve_preprocessing(settings, data_config, settings["model_args"].get("img_size"))
     card = EncoderCard(
         model=model,
         model_args=model_args,

@@ -203,16 +203,35 @@ def test_imported_features_are_compared_on_slides_alone(imported, slides):
         check(imported, slides)
 
 
+def test_a_split_that_a_sheet_has_not_is_named_before_the_run(config, slides, tmp_path):
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("path,label,split\na.png,x,train\nb.png,y,test\n", encoding="utf-8")
+    config["patch_datasets"]["own"] = {"source": str(sheet), "spacing_um": 1.0}
+    config["patch_tasks"] = {"tissue": {"train": "own:trian", "test": "own:test", "probe": {"probe": "knn"}}}
+    with pytest.raises(UserError, match=r"patch_tasks\.tissue\.train names the split 'trian', .*did you mean 'train'"):
+        check(config, slides)
+    config["patch_tasks"]["tissue"]["train"] = "own:train"
+    check(config, slides)
+
+
+def test_a_control_of_what_is_not_trained_here_says_what_to_write(config, slides):
+    config["encoders"]["control"] = {"untrained": "published"}
+    with pytest.raises(
+        UserError, match=r"control\.untrained names 'published', which is not trained here; .*weights: false"
+    ):
+        check(config, slides)
+
+
 def test_a_patch_task_that_no_encoder_is_left_for_is_named(imported, slides):
     imported["encoders"] = {"uni": imported["encoders"]["uni"]}
     with pytest.raises(UserError, match=r"patch_tasks\.tissue has no encoder, for imported features are of slides"):
         check(imported, slides)
 
 
-@pytest.mark.parametrize("folder", ["/nowhere", "patches"])
-def test_a_folder_without_features_is_named(imported, slides, tmp_path, folder):
+@pytest.mark.parametrize(("folder", "said"), [("/nowhere", "no such folder"), ("patches", "has no feature file")])
+def test_a_folder_without_features_is_named(imported, slides, tmp_path, folder, said):
     imported["encoders"]["uni"]["features"]["folder"] = str(tmp_path / folder)
-    with pytest.raises(UserError, match=rf"encoders\.uni\.features\.folder: .*{folder}: has no feature file"):
+    with pytest.raises(UserError, match=rf"encoders\.uni\.features\.folder: .*{folder}: {said}"):
         check(imported, slides)
 
 

@@ -40,6 +40,7 @@ def test_clams_own_folders_may_be_named(tmp_path, place):
 
 @pytest.mark.parametrize("names", [[], ["s9.h5"], ["deeper/features/s1.h5"], ["s1.h5.lock"]])
 def test_a_folder_without_any_is_one_sentence(tmp_path, names):
+    (tmp_path / "features").mkdir()
     put(tmp_path / "features", *names)
     with pytest.raises(UserError, match=r"features: has no feature file of any slide .*name TRIDENT's"):
         find_feature_files(tmp_path / "features", SLIDES)

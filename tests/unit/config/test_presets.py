@@ -125,3 +125,35 @@ def test_the_file_holds_no_numbers_that_yaml_takes_for_text():
     arguments = [entry["config"].get("model_args", {}) for entry in ENCODERS.values()]
     assert {value for value in walk(arguments) if isinstance(value, str)} == {"SwiGLUPacked", "silu", "token"}
     assert yaml.safe_load("1e-5") == "1e-5"  # why it is written 1.0e-5
+
+
+def test_what_stands_beside_a_preset_goes_before_it_key_by_key():
+    uni = load(uni={"preset": "uni", "model_args": {"img_size": 256}, "mean": None, "weights": True})
+    filled, preset = uni["encoders"]["uni"]["timm"], ENCODERS["uni"]["config"]
+    assert filled["model_args"] == {**preset["model_args"], "img_size": 256}
+    assert filled["mean"] == preset["mean"]
+    assert filled["weights"] == preset["weights"]  # and not timm's of the same network
+
+
+def test_capitals_do_not_hide_the_nearest_preset():
+    with pytest.raises(UserError, match="'UNI', which is not known; did you mean 'uni'"):
+        load(uni={"preset": "UNI"})
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "spacing_um", "interpolation", "pooling"),
+    [
+        # Read independently of the presets: model cards, TRIDENT's code, slide2vec's table of µm/px.
+        ("uni", [0.485, 0.456, 0.406], [0.5], "bilinear", None),
+        ("virchow2", [0.485, 0.456, 0.406], [0.25, 0.5, 1.0, 2.0], "bicubic", "cls_mean"),
+        ("h_optimus_0", [0.707223, 0.578729, 0.703617], [0.5], "bicubic", None),
+        ("phikon_v2", [0.485, 0.456, 0.406], [0.5], "bicubic", None),
+        ("gpfm", [0.485, 0.456, 0.406], [0.25], "bicubic", None),
+        ("lunit_vits16", [0.70322989, 0.53606487, 0.66096631], [0.25, 0.5], "bicubic", None),
+        ("midnight12k", [0.5, 0.5, 0.5], [0.25, 0.5, 1.0, 2.0], "bilinear", "cls_mean"),
+    ],
+)
+def test_what_presets_do_to_pictures(name, mean, spacing_um, interpolation, pooling):
+    preset = ENCODERS[name]["config"]
+    found = preset["mean"], preset["spacing_um"], preset["interpolation"], preset["pooling"]
+    assert found == (mean, spacing_um, interpolation, pooling)

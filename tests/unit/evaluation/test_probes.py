@@ -101,6 +101,18 @@ def test_patches_cannot_test_what_they_trained(sheet, write):
     check_separate(read_patches(path, "train"), read_patches(path, "test"))
 
 
+def test_nor_where_they_are_of_another_entry_for_the_same_data_set(sheet, write):
+    sheet["group"] = [""] * 60
+    raw, normalised, other = write(sheet), write(sheet, "normalised"), write(sheet, "other")
+    for path, source in ((raw, "data/crc"), (normalised, "data/crc"), (other, "data/val")):
+        with h5py.File(path, "a") as file:
+            file.attrs["source"] = source
+    with pytest.raises(UserError, match=r"patch '0\.png' is in training"):
+        check_separate(read_patches(raw), read_patches(normalised))
+    check_separate(read_patches(raw, "train"), read_patches(normalised, "test"))
+    check_separate(read_patches(raw), read_patches(other))
+
+
 def test_an_unknown_split_is_named_with_those_there_are(sheet, write):
     with pytest.raises(UserError, match=r"no patches in split 'val' \(splits: test, train\)"):
         read_patches(write(sheet), "val")

@@ -18,14 +18,16 @@ def sheet(tmp_path, content):
 
 
 def test_a_folder_for_each_class_is_a_data_set(tmp_path):
-    for name in ("TUM/b.png", "TUM/a.JPG", "STR/c.tif", "STR/notes.txt", "loose.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    left_behind = ("TUM/._b.png", ".ipynb_checkpoints/x.png", "__MACOSX/TUM/y.png", "TUM/.cache/z.png")
+    for name in ("TUM/b.png", "TUM/a.JPG", "TUM/p1/d.png", "STR/c.tif", "STR/notes.txt", "loose.png", *left_behind):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     patches = read_patch_dataset(tmp_path)
     assert [(patch.name, patch.label) for patch in patches] == [
         ("STR/c.tif", "STR"),
         ("TUM/a.JPG", "TUM"),
         ("TUM/b.png", "TUM"),
+        ("TUM/p1/d.png", "TUM"),
     ]
     assert all(patch.path == tmp_path / patch.name and math.isnan(patch.target) for patch in patches)
 

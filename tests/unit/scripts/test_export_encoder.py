@@ -57,6 +57,15 @@ def test_weights_of_a_file_are_taken_over(tmp_path, export):
     _, card, weights_hash = export(model_args={}, input_px=None, weights=str(tmp_path / "weights.pt"))
     assert weights_hash == hash_weights(source.state_dict())
     assert card.method == "timm"
+    assert card.resize_px == card.input_px  # timm's crop is that of other weights
+
+
+def test_where_a_file_leaves_mean_and_sd_open_the_log_says_whose_are_taken(tmp_path, export, capsys):
+    torch.save(build_backbone("test_vit", {}, 9).state_dict(), tmp_path / "weights.pt")
+    export(model_args={}, input_px=None, weights=str(tmp_path / "weights.pt"), std=None)
+    said = [line for line in capsys.readouterr().out.splitlines() if "not stated" in line]
+    assert len(said) == 1
+    assert "std is not stated; taken from timm's own weights of 'test_vit'" in said[0]
 
 
 def test_a_cut_resnet_is_exported_as_it_is_cut(tmp_path, export):

@@ -35,6 +35,8 @@ def run(main: Callable[[], None]) -> None:
     except (UserError, JobError) as error:
         report(f"error: {error}", expected=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)  # who pressed Ctrl-C knows why it ends
     except Exception as error:
         if (full := find_full_disk(error)) is not None:
             where = f"{full.filename}: " if full.filename else ""

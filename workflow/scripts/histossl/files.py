@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from histossl.errors import UserError
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -16,8 +18,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises:
         OSError: the folder cannot be written to, or the disk is full.
+        UserError: there is a folder in the file's place.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path}: a folder is where a file has to be written; move it away and rerun")
     path.parent.mkdir(parents=True, exist_ok=True)
     # The same name each time, so that the next attempt takes the place of one that was killed.
     temporary = path.with_name(f".{path.stem[:60]}.{zlib.crc32(path.name.encode()):08x}.part{path.suffix}")
@@ -29,6 +34,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         finally:
             os.close(descriptor)
         temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):  # the caller knows the file by its own name alone
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -63,6 +63,7 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
         for side in ("train", "test"):
             dataset = task[side].partition(":")[0]
             _check_name(dataset, config["patch_datasets"], f"patch_tasks.{name}.{side}")
+            _check_split(task[side], config, f"patch_tasks.{name}.{side}")
             for encoder in task["encoders"]:
                 _check_name(encoder, config["encoders"], f"patch_tasks.{name}.encoders")
             for encoder in plan.patch_encoders(config, task):
@@ -90,7 +91,12 @@ def _check_encoder(name: str, encoder: Mapping[str, Any], config: Mapping[str, A
     if "timm" in encoder:
         _check_published(f"encoders.{name}.timm", encoder["timm"])
     if "untrained" in encoder:
-        trained = [other for other, spec in config["encoders"].items() if "pretrain" in spec]
+        trained = plan.pretrained_encoders(config)
+        if encoder["untrained"] in config["encoders"] and encoder["untrained"] not in trained:
+            raise UserError(
+                f"config: encoders.{name}.untrained names {encoder['untrained']!r}, which is not trained here; for the "
+                "network of a published one with random weights write `timm: {model: ..., weights: false}`"
+            )
         _check_name(encoder["untrained"], trained, f"encoders.{name}.untrained")
 
 
@@ -109,6 +115,19 @@ def _check_published(where: str, published: Mapping[str, Any]) -> None:
             f"config: {where}.weights is {weights!r}, where there is no file; correct the path, or write "
             "hf-hub:owner/name for one on the Hugging Face hub"
         )
+
+
+def _check_split(named: str, config: Mapping[str, Any], where: str) -> None:
+    """A split of a sheet or a folder; those of a layout may take long to read, and are met where they are used."""
+    dataset, _, split = named.partition(":")
+    source = config["patch_datasets"][dataset]["source"]
+    if not split or source.startswith(DRAWN) or plan.patch_layout(config, dataset):
+        return
+    splits = sorted({patch.split for patch in read_patch_dataset(Path(source))} - {""})
+    if split not in splits:
+        near = difflib.get_close_matches(split, splits, n=1, cutoff=0.5)
+        remedy = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(splits) or 'none'}"
+        raise UserError(f"config: {where} names the split {split!r}, which {source} has not; {remedy}")
 
 
 def _check_knn(name: str, config: Mapping[str, Any]) -> None:

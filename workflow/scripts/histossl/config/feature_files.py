@@ -22,6 +22,8 @@ def find_feature_files(folder: Path, slides: Mapping[str, str]) -> dict[str, Pat
     Raises:
         UserError: there is no such folder, it has no file of any slide, or two slides share one.
     """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of feature files; correct the path")
     found: dict[str, Path] = {}
     for below, ending in PLACES:
         place = folder / below

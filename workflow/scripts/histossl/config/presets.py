@@ -21,6 +21,8 @@ def read_presets(file: Path) -> dict[str, dict[str, Any]]:
 def fill_presets(config: dict[str, Any], encoders: Presets, patch_datasets: Presets) -> None:
     """Fill in, in place, what presets that `config` names say; what the config says itself goes before it.
 
+    A key that is null counts as left out, and dictionaries are filled in key by key.
+
     Raises:
         UserError: there is no such preset (with the nearest name).
     """
@@ -36,8 +38,12 @@ def _fill(given: dict[str, Any], presets: Presets, where: str) -> None:
     if name is None:
         return
     if name not in presets:
-        near = difflib.get_close_matches(name, presets, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name.lower(), presets, n=1, cutoff=0.5)
         remedy = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(presets)}"
         raise UserError(f"config: {where}.preset is {name!r}, which is not known; {remedy}")
     for key, value in presets[name]["config"].items():
-        given.setdefault(key, copy.deepcopy(value))
+        own = given.get(key)
+        if own is None or (key == "weights" and own is True):  # "its weights" are not those of timm
+            given[key] = copy.deepcopy(value)
+        elif isinstance(own, dict):  # arguments of the network beside the preset's
+            given[key] = {**copy.deepcopy(value), **own}

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import h5py
-
 from histossl.evaluation.bags import Bag
 from histossl.evaluation.mil_training import TestedSlide
 from histossl.files import whole_file
+from histossl.hdf5 import create_hdf5
 
 
 def write_attention(
@@ -18,7 +17,7 @@ def write_attention(
     One group a slide, with `attention` (N,) float32, which sums to one, `coords` (N, 2), and the attribute `fold`.
     """
     fraction = max(slide.member.fraction for slide in tested)
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with whole_file(path) as temporary, create_hdf5(temporary) as file:
         file.attrs.update({**attributes, "fraction": fraction, "seed": seed})
         for slide in tested:
             if slide.member.fraction == fraction and slide.seed == seed:

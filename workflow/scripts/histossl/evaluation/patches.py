@@ -16,7 +16,7 @@ class Patches:
 
     Attributes:
         source: file and split they come from, for messages.
-        file: the feature file.
+        origin: the data set, by where it lies; the feature file where that does not say.
         features: (N, D) float32.
         path: (N,) path of each patch, relative to its data set.
         label: (N,) class, empty where there is none.
@@ -25,7 +25,7 @@ class Patches:
     """
 
     source: str
-    file: Path
+    origin: str
     features: np.ndarray
     path: np.ndarray
     label: np.ndarray
@@ -48,7 +48,8 @@ def read_patches(path: Path, split: str = "") -> Patches:
         texts = {name: file[name].asstr()[:].astype(str) for name in ("path", "label", "group")}
         splits = file["split"].asstr()[:].astype(str)
         source = f"{path}, split '{split}'" if split else str(path)
-        patches = Patches(source, path, file["features"][:], target=file["target"][:].astype(float), **texts)
+        origin = str(file.attrs.get("source", path))
+        patches = Patches(source, origin, file["features"][:], target=file["target"][:].astype(float), **texts)
     if split:
         patches = patches.where(splits == split)
     if not len(patches.path):
@@ -60,14 +61,17 @@ def read_patches(path: Path, split: str = "") -> Patches:
 
 
 def check_separate(train: Patches, test: Patches) -> None:
-    """Raise `UserError` if a group, or a patch of the same feature file, is in training and in test."""
+    """Raise `UserError` if a group, or a patch of the same data set, is in training and in test.
+
+    Two entries of the config may be of one data set, one of them with its stain normalised.
+    """
     shared = sorted((set(train.group) & set(test.group)) - {""})
     if shared:
         raise UserError(
             f"group '{shared[0]}' is in training ({train.source}) and in test ({test.source}), "
             f"{len(shared)} group{'s' if len(shared) > 1 else ''} in all; put all patches of a group on one side"
         )
-    repeated = sorted(set(train.path) & set(test.path)) if train.file == test.file else []
+    repeated = sorted(set(train.path) & set(test.path)) if train.origin == test.origin else []
     if repeated:
         raise UserError(
             f"patch '{repeated[0]}' is in training ({train.source}) and in test ({test.source}); "

@@ -16,6 +16,7 @@ import numpy as np
 
 from histossl.errors import UserError
 from histossl.files import whole_file
+from histossl.hdf5 import create_hdf5
 
 UNKNOWN = -1
 """Coordinate of a patch whose place is not known."""
@@ -88,7 +89,7 @@ def write_foreign_features(path: Path, found: ForeignFeatures, slide: str, facts
         slide: id.
         facts: attributes: the encoder's name, the file they are from, the fingerprint, the reason where there are none.
     """
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with whole_file(path) as temporary, create_hdf5(temporary) as file:
         features = file.create_dataset("features", data=found.features)
         features.attrs.update(encoder=facts["encoder"], name=slide, savetodir="")
         coords = file.create_dataset("coords", data=found.coords)
@@ -115,9 +116,9 @@ def check_width(path: Path, found: ForeignFeatures, width: int) -> None:
 
 
 def fingerprint_import(path: Path, code: str) -> str:
-    """Fingerprint of what an import depends on; the file counts by size and time of change, as slides do."""
+    """Fingerprint of what an import depends on; the file counts by path, size and time of change."""
     status = path.stat()
-    return hashlib.sha256(json.dumps([status.st_size, status.st_mtime_ns, code]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([str(path), status.st_size, status.st_mtime_ns, code]).encode()).hexdigest()
 
 
 def _check_finished(path: Path) -> None:

@@ -16,6 +16,7 @@ from histossl.features.readers import Readers
 from histossl.features.slide_features import preprocessing
 from histossl.features.slide_runs import RUN
 from histossl.files import whole_file
+from histossl.hdf5 import create_hdf5
 from histossl.patch_datasets.patch import LabelledPatch
 from histossl.patch_datasets.pictures import read_patch
 from histossl.progress import Progress
@@ -100,7 +101,7 @@ def write_patch_features(
     facts: Mapping[str, str],
 ) -> None:
     """Write features and what is known of each patch, whole or not at all. `facts` become attributes."""
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with whole_file(path) as temporary, create_hdf5(temporary) as file:
         file.create_dataset("features", data=features)
         text = h5py.string_dtype("utf-8")
         file.create_dataset("path", data=[patch.name for patch in patches], dtype=text)

@@ -16,7 +16,11 @@ import numpy as np
 from histossl.encoders.encoder_file import EncoderCard
 from histossl.errors import UserError
 from histossl.files import whole_file
+from histossl.hdf5 import create_hdf5
 from histossl.tiles.coords_file import Coords
+
+DAMAGED = (OSError, LookupError, AttributeError, RuntimeError, TypeError, ValueError)
+"""What h5py raises for a damaged file, and what its groups and single values raise in a data set's place."""
 
 
 def fingerprint_inputs(slide_file: Path, tiles: Coords, encoder: str, code: str) -> str:
@@ -59,7 +63,7 @@ def write_slide_features(
         coords, attributes = source["coords"][: len(features)], dict(source["coords"].attrs)
         if len(features) not in (0, len(source["coords"])) or not np.isfinite(features).all():
             raise ValueError(f"{path}: {len(features)} features for {len(source['coords'])} coordinates, or not finite")
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with whole_file(path) as temporary, create_hdf5(temporary) as file:
         dataset = file.create_dataset("features", data=features.astype(np.float32, copy=False))
         dataset.attrs.update(encoder=facts["encoder"], name=str(attributes["name"]), savetodir="")
         file.create_dataset("coords", data=coords).attrs.update(attributes)
@@ -79,7 +83,7 @@ def read_fingerprint(path: Path) -> str:
             if file["features"].shape[0] != file["coords"].shape[0]:
                 return ""
             return str(file.attrs["fingerprint"])
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError):  # h5py has many for a damaged file
+    except DAMAGED:
         return ""
 
 
@@ -95,5 +99,5 @@ def read_slide_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
             if features.size:
                 file["features"].read_direct(features)  # a fifth quicker than [:]
             return features, file["coords"][:]
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except DAMAGED as error:
         raise UserError(f"{path}: not a readable feature file ({error}); delete it and rerun") from error

@@ -15,6 +15,8 @@ from histossl.patch_datasets.patch import LabelledPatch
 from histossl.patch_datasets.sheet import read_sheet
 
 PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
+HIDDEN = (".", "__MACOSX")
+"""How names of folders and files start that programs leave behind."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def pick_labelled(patches: Sequence[LabelledPatch], source: Path, split: str = "
 
 @cache
 def fingerprint_pictures(source: Path, layout: str = "") -> str:
-    """Fingerprint of which files a data set has and how large they are; of a CSV file of a layout, what it says.
+    """Fingerprint of which files a data set has and how large they are; of files of labels, what they say.
 
     Raises:
         UserError: see `read_patch_dataset`, or a picture is missing.
@@ -115,7 +117,7 @@ def fingerprint_pictures(source: Path, layout: str = "") -> str:
                 f"{source}: the picture {name!r} is not there; correct its path or delete its line"
             ) from error
         digest.update(f"{name}\0{size}\n".encode())
-        if layout and name.endswith(".csv"):
+        if layout and name.endswith((".csv", "_y.h5")):
             digest.update(Path(path).read_bytes())
     return digest.hexdigest()[:16]
 
@@ -130,9 +132,18 @@ def _list_files(source: Path, layout: str) -> list[tuple[str | Path, str]]:
 
 
 def _list_classes(source: Path) -> list[str]:
-    """The pictures of a folder of classes as `class/file`, in their order. No `Path` each: there may be 100,000."""
+    """The pictures of a folder of classes as `class/file`, in their order; a class may have folders of its own.
+
+    No `Path` each: there may be 100,000.
+    """
     found: list[str] = []
-    for folder in sorted(entry for entry in source.iterdir() if entry.is_dir()):
-        names = (entry.name for entry in os.scandir(folder))
-        found += sorted(f"{folder.name}/{name}" for name in names if name[name.rfind(".") :].lower() in PICTURES)
-    return found
+    for folder in sorted(entry for entry in source.iterdir() if entry.is_dir() and not entry.name.startswith(HIDDEN)):
+        for inner, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
+            place = os.path.relpath(inner, source)
+            found += [f"{place}/{name}" for name in names if _is_picture(name)]
+    return sorted(found)
+
+
+def _is_picture(name: str) -> bool:
+    return name[name.rfind(".") :].lower() in PICTURES and not name.startswith(HIDDEN)

@@ -19,6 +19,7 @@ import numpy as np
 
 from histossl.errors import UserError
 from histossl.files import whole_file
+from histossl.hdf5 import create_hdf5
 from histossl.slides.metadata import SlideMetadata
 
 CHUNK_ROWS = 16_384
@@ -96,7 +97,7 @@ def write_coords(
     # Equal for both: only their ratio has a meaning, and TRIDENT divides by each of them.
     magnification = max(1, round(10 / metadata.spacing_um)) if metadata.spacing_um else 1
     chunk_rows = min(max(len(coords), 1), CHUNK_ROWS)
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with whole_file(path) as temporary, create_hdf5(temporary) as file:
         dataset = file.create_dataset(
             "coords", data=np.asarray(coords, np.int64).reshape(-1, 2), maxshape=(None, 2), chunks=(chunk_rows, 2)
         )

@@ -19,6 +19,7 @@ import numpy as np
 
 from histossl.errors import UserError
 from histossl.files import whole_file
+from histossl.hdf5 import create_hdf5
 
 MAX_OPEN_FILES = 64
 COPY_BYTES = 2**24
@@ -45,7 +46,7 @@ def write_shard(
             spool.write(stream)
             digest.update(stream)
             lengths.append(len(stream))
-        with h5py.File(temporary, "w") as file:
+        with create_hdf5(temporary) as file:
             # In one piece, so that a patch can be read past HDF5; its size is known only now, hence the spool.
             blob = file.create_dataset("jpeg", shape=(sum(lengths),), dtype=np.uint8)
             spool.seek(0)
