@@ -41,8 +41,8 @@ Where it says *after accepting*, the owner wants to know who you are:
 2. Make a token that may read such models (Settings, Access Tokens), and `hf auth login` with it, once, on each machine
    (or set `HF_TOKEN`).
 
-Until then the job that fetches the encoder fails early in the run, with a sentence that says this. All other encoders are
-trained, embedded and evaluated; tables are made when all that the tasks name are there. To have them without this
+Until then the job that fetches the encoder fails early in the run, with a sentence that says this. All other encoders
+are trained, embedded and evaluated; tables are made when all that the tasks name are there. To have them without this
 one, take it out of `encoders:` (nothing else is computed again).
 
 ## Clusters without network
