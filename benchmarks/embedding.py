@@ -18,11 +18,11 @@ for ViT-L/16, 0.6 for ViT-S/16).
 
 import argparse
 import os
-import shutil
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from read_patches import PATCH_PX, draw_texture, tissue_coords, write_test_slide
 
 from histossl.encoders.backbone import build_backbone
 from histossl.encoders.encoder_file import EncoderCard
-from histossl.features.embed import Embedder
+from histossl.features.embed import Embedder, resolve_precision
 from histossl.features.embed_slides import SlideJob, embed_slides, plan_job, store
 from histossl.features.readers import Readers
 from histossl.features.slide_runs import cut_runs
@@ -52,9 +52,11 @@ def make_jobs(slide: Path, folder: Path, slides: int, patches: int) -> list[Slid
         start = number * patches % max(1, len(coords) - patches)
         part = coords[start : start + patches]
         path = folder / f"coords_{number}.h5"
+        own = folder / f"slide_{number}.svs"  # under a name of its own: readers open each slide anew
+        own.hardlink_to(slide)
         write_coords(path, part, np.ones(len(part)), Tiling(PATCH_PX, 0.5, 0, 0.5), metadata, "")
-        job = plan_job(slide, path, folder, "benchmark", "")
-        jobs.append(SlideJob(slide, path, job.tiles, folder / f"features_{number}.h5", job.fingerprint))
+        job = plan_job(own, path, folder, "benchmark", "")
+        jobs.append(SlideJob(own, path, job.tiles, folder / f"features_{number}.h5", job.fingerprint))
     return jobs
 
 
@@ -89,12 +91,13 @@ def measure(model: str, jobs: list[SlideJob], arguments: argparse.Namespace) -> 
     rates: dict[str, list[float]] = {"end to end": [], "network alone": [], "reading alone": []}
     started = time.perf_counter()
     with Readers(arguments.threads, 3 * PATCH_PX**2) as readers:
-        embedder = Embedder(backbone, card, device, arguments.precision, arguments.batch)
+        precision = resolve_precision(arguments.precision, device)
+        embedder = Embedder(backbone, card, device, precision, arguments.batch)
         embedder.embed(np.zeros((embedder.batch, INPUT_PX, INPUT_PX, 3), np.uint8))
         start_up = time.perf_counter() - started
         on_device = torch.randint(0, 256, (embedder.batch, INPUT_PX, INPUT_PX, 3), dtype=torch.uint8, device=device)
         images = on_device.permute(0, 3, 1, 2)
-        geometry = None if embedder.on_gpu else embedder.geometry
+        geometry = None if embedder.resizes else embedder.geometry
 
         def end_to_end() -> None:
             for job, features in embed_slides(jobs, readers, embedder):
@@ -144,11 +147,9 @@ def main() -> None:
     slide = arguments.folder / f"phantom_{WIDTH_PX}_240.svs"
     if not slide.exists():
         write_test_slide(slide, draw_texture(None), WIDTH_PX, HEIGHT_PX, 240)
-    work = arguments.folder / "features"
     for model in arguments.models:
-        jobs = make_jobs(slide, work, arguments.slides, arguments.patches)
-        measure(model, jobs, arguments)
-        shutil.rmtree(work)
+        with TemporaryDirectory(dir=arguments.folder) as work:
+            measure(model, make_jobs(slide, Path(work), arguments.slides, arguments.patches), arguments)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ rule embed_slides:
         code=code("embed_slides"),
         features="results/features/{encoder}/slides/{tiling}",
         settings=lambda wildcards: as_json(plan.slide_embedding(CONFIG, wildcards.tiling)),
+        # Not used by the command: a repaired slide may be older than the features of the broken one.
+        bytes=lambda wildcards: as_json([file_bytes(SLIDES[slide].path) for slide in BATCHES[wildcards.batch]]),
     shell:
         "python {params.launch:q} --gpus={resources.gpu} {params.script:q} --name={wildcards.encoder:q}"
         " --encoder={input.encoder:q} --files {input.slides:q} --coords {input.coords:q}"

@@ -9,7 +9,7 @@ import torch
 
 from histossl.cli import run
 from histossl.encoders.encoder_file import load_encoder
-from histossl.features.embed import Embedder
+from histossl.features.embed import Embedder, find_device, resolve_precision
 from histossl.features.patch_features import embed_patches, write_patch_features
 from histossl.features.readers import Readers
 from histossl.patch_datasets.listing import read_patch_dataset
@@ -35,8 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     patches = read_patch_dataset(arguments.source, settings["layout"])
     normaliser = fit_stain(settings["stain"])
     with Readers(arguments.threads, 3 * card.input_px**2) as readers:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        embedder = Embedder(backbone, card, device, settings["precision"], arguments.batch)
+        device = find_device()
+        precision = resolve_precision(settings["precision"], device)
+        embedder = Embedder(backbone, card, device, precision, arguments.batch)
         progress = Progress(f"embed {arguments.name}", len(patches), "patches")
         features = embed_patches(arguments.source, patches, readers, embedder, progress, normaliser)
     facts = {"encoder": arguments.name, "weights_sha256": weights_hash, "precision": embedder.precision}

@@ -10,7 +10,7 @@ import torch
 from histossl.cli import run
 from histossl.encoders.encoder_file import load_encoder
 from histossl.errors import UserError
-from histossl.features.embed import Embedder
+from histossl.features.embed import Embedder, find_device, resolve_precision
 from histossl.features.embed_slides import embed_slides, plan_job, store
 from histossl.features.readers import Readers
 from histossl.features.slide_features import read_fingerprint
@@ -38,18 +38,20 @@ def main(argv: list[str] | None = None) -> None:
     backbone, card, weights_hash = load_encoder(arguments.encoder)
     normaliser = fit_stain(settings["stain"])
     # The card counts as well as the weights: it says how patches are normalised and resized.
-    made_by = f"{weights_hash} {card} {settings['precision']} {settings['stain']}"
+    device = find_device()
+    precision = resolve_precision(settings["precision"], device)
+    stain = settings["stain"] and [settings["stain"][key] for key in ("method", "content")]
+    made_by = f"{weights_hash} {card} {precision} {stain}"
     pairs = zip(arguments.files, arguments.coords, strict=True)
     jobs = [plan_job(*pair, arguments.features, made_by, arguments.code) for pair in pairs]
     todo = [job for job in jobs if read_fingerprint(job.output) != job.fingerprint]
     lines = {job.output: job.line for job in jobs}
     if todo:
-        with Readers(arguments.threads, 3 * max(job.tiles.patch_px for job in todo) ** 2) as readers:
-            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            embedder = Embedder(backbone, card, device, settings["precision"], arguments.batch)
+        with Readers(arguments.threads, 3 * max(card.input_px, *(job.tiles.patch_px for job in todo)) ** 2) as readers:
+            embedder = Embedder(backbone, card, device, precision, arguments.batch)
             # An encoder that gives no numbers is not the fault of a slide, which would be left out for it.
             embedder.embed(np.zeros((1, card.input_px, card.input_px, 3), np.uint8))
-            facts = {"encoder": arguments.name, "weights_sha256": weights_hash, "precision": embedder.precision}
+            facts = {"encoder": arguments.name, "weights_sha256": weights_hash, "precision": precision}
             facts |= {"stain": normaliser.name if normaliser else "none"}
             progress, patches = Progress(f"embed {arguments.name}", len(todo), "slides"), 0
             for job, features in embed_slides(todo, readers, embedder, normaliser):

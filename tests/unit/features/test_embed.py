@@ -9,7 +9,7 @@ from torchvision import transforms
 
 from histossl.encoders.backbone import build_backbone
 from histossl.errors import JobError, UserError
-from histossl.features.embed import Embedder
+from histossl.features.embed import Embedder, find_device, resolve_precision
 from tests.unit.small_networks import CARD
 
 CPU = torch.device("cpu")
@@ -91,8 +91,19 @@ def test_mixed_precision_is_near_and_other(embedder, precision):
     assert 1e-6 < relative.max() < 1e-2
 
 
-def test_on_the_cpu_automatic_precision_is_full(embedder):
-    assert Embedder(embedder.backbone, embedder.card, CPU, "auto").precision == "fp32"
+def test_automatic_precision_is_full_on_the_cpu_and_mixed_on_a_gpu():
+    assert resolve_precision("auto", CPU) == "fp32"
+    assert resolve_precision("auto", torch.device("cuda")) == "fp16"
+    assert resolve_precision("bf16", CPU) == "bf16"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_pytorch_cannot_use_is_not_passed_over(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert find_device() == CPU
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-ab")
+    with pytest.raises(JobError, match=r"the GPU GPU-ab was granted, but this PyTorch .* cannot use it"):
+        find_device()
 
 
 class Full:
@@ -120,6 +131,20 @@ def test_out_of_memory_halves_the_batch_with_a_line_and_for_good(embedder, capsy
     embedder.backbone.seen.clear()
     embedder.embed(PATCHES)
     assert set(embedder.backbone.seen) == {1}
+
+
+def test_no_room_for_uploads_is_a_sentence_and_is_tried_twice(embedder, monkeypatch):
+    tries = []
+
+    def upload(*_):
+        tries.append(1)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(embedder, "_upload", upload)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    with pytest.raises(JobError, match="doesn't fit into the GPU's memory"):
+        embedder.embed(PATCHES)
+    assert len(tries) == 2
 
 
 def test_a_network_that_holds_no_patch_is_a_sentence(embedder):

@@ -81,7 +81,7 @@ def test_features_do_not_depend_on_what_else_is_embedded_or_on_how_many_readers(
 def test_patches_resized_on_the_device_give_the_same(job, embedder, monkeypatch, geometry):
     embedder.geometry = geometry
     (_, by_readers), *_ = embed([job("a")], embedder)
-    monkeypatch.setattr(embedder, "on_gpu", True)
+    monkeypatch.setattr(embedder, "resizes", True)
     (_, on_device), *_ = embed([job("a")], embedder)
     np.testing.assert_allclose(on_device, by_readers, atol=1e-5)  # the layout in memory differs, and so does rounding
 
@@ -134,7 +134,14 @@ def test_trouble_that_passes_costs_nothing(tmp_path, job, embedder, monkeypatch)
 def test_features_that_are_no_numbers_name_the_slide_and_the_others_go_on(job, embedder):
     whole = embedder.launch
     calls = iter(range(100))
-    embedder.launch = lambda parts: whole(parts) * (np.nan if next(calls) in (20, 40) else 1)
+
+    def launch(parts):
+        launched = whole(parts)
+        if next(calls) in (20, 40):
+            return replace(launched, features=launched.features * np.nan)
+        return launched
+
+    embedder.launch = launch
     found = dict(embed([job("a"), job("b"), job("c", COORDS[:3])], embedder, 1))
     assert "b.svs: the encoder gave features that are not finite numbers" in str(found["b"])
     assert (len(found["a"]), len(found["c"])) == (63, 3)
@@ -185,10 +192,59 @@ def test_what_is_stored_says_what_came_of_a_slide(job, embedder):
     assert (read_fingerprint(good.output), read_fingerprint(bad.output)) == (good.fingerprint, "")
 
 
-def test_a_job_changes_with_its_slide(job):
+def test_a_job_changes_with_its_slide_and_its_patches(job):
     before = job("a")
     assert job("b", COORDS[:9]).fingerprint != before.fingerprint
-    assert replace(before, fingerprint="") != before
+    os.utime(before.slide_file, (10**9, 10**9))
+    again = plan_job(before.slide_file, before.coords_file, before.output.parent, "encoder", "code")
+    assert again.fingerprint != before.fingerprint
+
+
+def test_a_hiccup_that_is_no_crash_costs_nothing_either(tmp_path, job, embedder, monkeypatch):
+    """OpenSlide's handles stay in error: the second try needs a new one."""
+    read = slide_runs.read_patches_into
+    note = tmp_path / "note"
+
+    def stumble(slide, *arguments):
+        if not note.exists() or getattr(slide, "broken", False):
+            note.touch()
+            slide.broken = True
+            raise UserError("a hiccup")
+        read(slide, *arguments)
+
+    monkeypatch.setattr(slide_runs, "read_patches_into", stumble)
+    ((_, features),) = embed([job("a")], embedder, 1)
+    assert len(features) == 63
+
+
+def test_patches_that_are_large_are_read_one_at_a_time(job, embedder, monkeypatch):
+    """Not all of a slot at once: a slot is sized by what the network takes."""
+    sizes = []
+    read = slide_runs.read_patches_into
+    monkeypatch.setattr(slide_runs, "read_patches_into", lambda *a: (sizes.append(len(a[3])), read(*a)))
+    planned = job("a", COORDS[:9])
+    run = next(slide_runs.cut_runs(0, planned.slide_file, planned.tiles, None, Geometry(32, 32)))
+    run.read(0, np.empty(run.shape, np.uint8))
+    assert set(sizes) == {1}
+
+
+def test_time_is_allowed_for_large_patches_and_for_stain():
+    usual, large, stained = (
+        slide_runs.SlideRun(0, 0, Path("a"), np.zeros((100, 2)), 1.0, px, normaliser).limit_s
+        for px, normaliser in ((256, None), (2048, None), (256, Inverted()))
+    )
+    assert large > 20 * usual / 4
+    assert usual < stained < large
+
+
+def test_a_batch_is_launched_before_the_last_is_fetched(job, embedder):
+    order = []
+    launch, fetch = embedder.launch, embedder.fetch
+    embedder.launch = lambda parts: (order.append("launch"), launch(parts))[1]
+    embedder.fetch = lambda launched: (order.append("fetch"), fetch(launched))[1]
+    embed([job("a")], embedder, 1)
+    assert order[:4] == ["launch", "launch", "fetch", "launch"]
+    assert order.count("launch") == order.count("fetch") == 18
 
 
 def test_mixed_precision_is_near(job, embedder):

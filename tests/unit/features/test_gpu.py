@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from histossl.encoders.backbone import build_backbone
-from histossl.features.embed import Embedder
+from histossl.features.embed import Embedder, find_device
 from histossl.features.geometry import Geometry
 from histossl.features.readers import BATCH
 from tests.unit.small_networks import CARD
@@ -35,9 +35,9 @@ def test_features_are_those_of_the_cpu(precision, tolerance):
     assert (relative / np.linalg.norm(expected, axis=1)).max() < tolerance
 
 
-def test_automatic_precision_and_batch():
-    found = embedder("cuda", "auto")
-    assert (found.precision, found.batch) == ("fp16", BATCH)
+def test_the_batch_is_found():
+    assert find_device().type == "cuda"
+    assert embedder("cuda", "fp16").batch == BATCH
 
 
 def test_uploads_beside_the_work_on_other_patches_are_whole():

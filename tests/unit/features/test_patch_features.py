@@ -1,3 +1,5 @@
+import os
+import signal
 from pathlib import Path
 
 import cv2
@@ -35,7 +37,7 @@ def embed(patches, embedder, count=2, normaliser=None):
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("run", [2, 256])
 def test_rows_are_the_pictures_one_by_one(patches, embedder, count, run, monkeypatch):
-    monkeypatch.setattr(patch_features, "RUN", run)
+    monkeypatch.setattr(patch_features, "BATCH", run)
     expected = np.concatenate([embedder.embed(read_picture(patch.path)[None]) for patch in patches])
     np.testing.assert_allclose(embed(patches, embedder, count), expected, atol=1e-5)
 
@@ -88,3 +90,20 @@ def test_features_and_labels_survive_the_file_in_order(tmp_path, patches, embedd
         assert np.isnan(file["target"][3])
         np.testing.assert_array_equal(np.delete(file["target"][:], 3), [0, 0.25, 0.5, 1, 1.25, 1.5])
         assert (file.attrs["encoder"], file.attrs["dataset"], file.attrs["input_px"]) == ("dino", "crc", 32)
+
+
+def test_a_hiccup_costs_nothing_and_a_crash_names_some_pictures(tmp_path, patches, embedder, monkeypatch):
+    read, note = patch_features.read_patch, tmp_path / "note"
+
+    def crash(patch):
+        if patch.name == "ü4.png" and not note.exists():
+            note.touch()
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return read(patch)
+
+    expected = embed(patches, embedder)
+    monkeypatch.setattr(patch_features, "read_patch", crash)
+    np.testing.assert_array_equal(embed(patches, embedder), expected)
+    monkeypatch.setattr(patch_features, "read_patch", lambda _: os.kill(os.getpid(), signal.SIGSEGV))
+    with pytest.raises(UserError, match=r"crc, one of its patches ü0\.png to ü6\.png: the decoder crashed on it"):
+        embed(patches, embedder)

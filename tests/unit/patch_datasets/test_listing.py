@@ -1,4 +1,5 @@
 import math
+import os
 
 import pytest
 
@@ -87,16 +88,18 @@ def test_what_is_still_packed_is_to_be_unpacked(tmp_path):
         read_patch_dataset(tmp_path)
 
 
-def test_the_fingerprint_of_pictures_follows_their_names_and_sizes_but_not_their_place(tmp_path):
-    def dataset(name, content):
+def test_the_fingerprint_of_pictures_follows_names_sizes_and_dates_but_not_their_place(tmp_path):
+    def dataset(name, content, date=1):
         folder = tmp_path / name / "a"
         folder.mkdir(parents=True)
         for picture, data in content.items():
             (folder / picture).write_bytes(data)
+            os.utime(folder / picture, ns=(date, date))
         return fingerprint_pictures(tmp_path / name)
 
     first = dataset("first", {"1.png": b"x", "2.png": b"yy"})
     assert dataset("moved", {"1.png": b"x", "2.png": b"yy"}) == first
+    assert dataset("changed", {"1.png": b"x", "2.png": b"zz"}, 2) != first
     assert len({first, dataset("more", {"1.png": b"x"}), dataset("grown", {"1.png": b"x", "2.png": b"yyy"})}) == 3
 
 

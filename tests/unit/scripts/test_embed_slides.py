@@ -207,9 +207,3 @@ def test_a_normalised_stain_is_named_and_another_one_embeds_all_anew(tmp_path, e
     assert written() == before
     embed(stain={**stain, "content": "2"})
     assert changed(before, written()) == set(before)
-
-
-def test_features_are_the_same_in_one_batch_or_many(tmp_path, embed, cohort):
-    embed()
-    features = [read_slide_features(tmp_path / f"features/{slide}.h5")[0] for slide in ("a", "b")]
-    np.testing.assert_array_equal(*features)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from histossl.errors import UserError
-from histossl.features.embed import Embedder
+from histossl.features.embed import Embedder, Launched
 from histossl.features.readers import BATCH, Readers, Run
 
 IN_FLIGHT = 2
@@ -33,7 +33,7 @@ def embed_runs(
     """
     uploaded: dict[int, list[torch.Tensor]] = {}
     done: dict[int, int] = {}
-    launched: deque[tuple[Some, int, torch.Tensor]] = deque()
+    launched: deque[tuple[Some, int, Launched]] = deque()
     for run, said in readers.read(runs):
         parts = uploaded.setdefault(id(run), [])
         if isinstance(said, np.ndarray):
@@ -55,10 +55,8 @@ def embed_runs(
         yield _fetch(*launched.popleft(), embedder)
 
 
-def _fetch(
-    run: Some, start: int, features: torch.Tensor, embedder: Embedder
-) -> tuple[Some, int, np.ndarray | UserError]:
+def _fetch(run: Some, start: int, launched: Launched, embedder: Embedder) -> tuple[Some, int, np.ndarray | UserError]:
     try:
-        return run, start, embedder.fetch(features)
+        return run, start, embedder.fetch(launched)
     except UserError as error:
         return run, start, UserError(f"{run.path}: {error}")

@@ -10,14 +10,11 @@ from histossl.encoders.encoder_file import EncoderCard
 from histossl.errors import UserError
 from histossl.features.embed import Embedder
 from histossl.features.embed_runs import embed_runs
-from histossl.features.readers import Readers
+from histossl.features.readers import TRIES, Readers
 from histossl.features.slide_features import fingerprint_inputs, write_slide_features
 from histossl.features.slide_runs import SlideRun, cut_runs
 from histossl.stain.normaliser import Normaliser
 from histossl.tiles.coords_file import Coords, read_coords
-
-TRIES = 2
-"""A network disk has its hiccups: a slide that could not be read is tried again when all others are done."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +107,7 @@ def _embed_once(
 ) -> Iterator[tuple[SlideJob, np.ndarray | UserError]]:
     begun: dict[int, np.ndarray] = {}
     missing: dict[int, int] = {}
-    # On a GPU patches are resized there; else by the readers, which are many.
-    geometry = None if embedder.on_gpu else embedder.geometry
+    geometry = None if embedder.resizes else embedder.geometry
 
     def all_runs() -> Iterator[SlideRun]:
         for slide, job in enumerate(jobs):

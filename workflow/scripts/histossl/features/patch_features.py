@@ -12,9 +12,9 @@ from histossl.errors import UserError
 from histossl.features.embed import Embedder
 from histossl.features.embed_runs import embed_runs
 from histossl.features.geometry import Geometry
-from histossl.features.readers import Readers
+from histossl.features.readers import BATCH, TRIES, Readers
 from histossl.features.slide_features import preprocessing
-from histossl.features.slide_runs import RUN
+from histossl.features.slide_runs import STAIN_TIMES
 from histossl.files import whole_file
 from histossl.hdf5 import create_hdf5
 from histossl.patch_datasets.patch import LabelledPatch
@@ -28,7 +28,7 @@ from histossl.stain.normaliser import Normaliser
 class PictureRun:
     """Some pictures of a data set; see `histossl.features.readers.Run`."""
 
-    path: Path
+    source: Path
     """The data set."""
     start: int
     """Number of its first picture."""
@@ -37,6 +37,11 @@ class PictureRun:
     """Pictures may be of any size: the readers bring each to the encoder's."""
     normaliser: Normaliser | None = None
     """Of the stain, (B, H, W, 3) uint8 to the same; None leaves it."""
+
+    @property
+    def path(self) -> Path:
+        """The data set and which of its pictures, for sentences."""
+        return Path(f"{self.source}, one of its patches {self.patches[0].name} to {self.patches[-1].name}")
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -51,7 +56,7 @@ class PictureRun:
     @property
     def limit_s(self) -> int:
         """Processor time that reading it may take."""
-        return patches_limit_s(len(self.patches))
+        return patches_limit_s(len(self.patches) * (STAIN_TIMES if self.normaliser else 1))
 
     def read(self, start: int, out: np.ndarray) -> None:
         """Fill `out`, (n, H, W, 3) uint8, from picture `start` on.
@@ -80,16 +85,22 @@ def embed_patches(
         UserError: a picture cannot be read, or the encoder gives values that are not finite.
     """
     features = np.empty((len(patches), embedder.card.feature_dim), np.float32)
-    runs = (
-        PictureRun(source, start, patches[start : start + RUN], embedder.geometry, normaliser)
-        for start in range(0, len(patches), RUN)
-    )
-    for run, start, rows in embed_runs(runs, readers, embedder):
-        if isinstance(rows, UserError):
-            raise rows
-        first = run.start + start
-        features[first : first + len(rows)] = rows
-        progress.advance(len(rows), images=progress.done + len(rows))
+    runs = [
+        PictureRun(source, start, patches[start : start + BATCH], embedder.geometry, normaliser)
+        for start in range(0, len(patches), BATCH)
+    ]
+    for tries_left in reversed(range(TRIES)):
+        failed = []
+        for run, start, rows in embed_runs(runs, readers, embedder):
+            if isinstance(rows, UserError):
+                if not tries_left:
+                    raise rows
+                failed.append(run)
+                continue
+            first = run.start + start
+            features[first : first + len(rows)] = rows
+            progress.advance(len(rows), images=progress.done + len(rows))
+        runs = failed
     return features
 
 

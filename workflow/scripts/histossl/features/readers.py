@@ -30,6 +30,8 @@ SLOT_BYTES = 16 * 2**20
 """A slot holds a power of two of patches, as many as fit, at least one and at most a batch."""
 SLOTS = 3
 """Of each reader: one is filled, one waits, one is on its way to the network."""
+TRIES = 2
+"""A network disk has its hiccups: what could not be read is tried again when all else is done."""
 AHEAD = 2
 """Runs that a reader is given at a time: one in work, one next."""
 

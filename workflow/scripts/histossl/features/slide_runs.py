@@ -16,6 +16,8 @@ from histossl.tiles.coords_file import Coords
 
 RUN = 4 * BATCH
 """Patches of a run: several rows of a slide, so that few tiles of the file are needed by two readers."""
+USUAL_PX, STAIN_TIMES = 256, 4
+"""What limits of time are made for, and how much longer patches may take whose stain is normalised."""
 _opened: list[Slide] = []
 """Of this process, one at most: the runs of a slide follow each other."""
 
@@ -58,7 +60,8 @@ class SlideRun:
     @property
     def limit_s(self) -> int:
         """Processor time that reading it may take."""
-        return patches_limit_s(len(self.coords))
+        large = max(1.0, (self.patch_px / USUAL_PX) ** 2) * (STAIN_TIMES if self.normaliser else 1)
+        return patches_limit_s(int(len(self.coords) * large))
 
     def read(self, start: int, out: np.ndarray) -> None:
         """Fill `out`, (n, H, W, 3) uint8, from patch `start` on.
@@ -66,16 +69,20 @@ class SlideRun:
         Raises:
             UserError: the slide is damaged.
         """
-        slide = _open(self.path)
         coords = self.coords[start : start + len(out)]
-        if self.normaliser is None and self.geometry is None:
-            read_patches_into(slide, coords, self.patch_level0, out)
-            return
-        raw = np.empty((len(out), self.patch_px, self.patch_px, 3), np.uint8)
-        read_patches_into(slide, coords, self.patch_level0, raw)
-        patches = self.normaliser(raw) if self.normaliser else raw
-        for place, patch in zip(out, patches, strict=True):
-            place[:] = self.geometry.apply(patch) if self.geometry else patch
+        try:
+            slide = _open(self.path)
+            if self.normaliser is None and self.geometry is None:
+                read_patches_into(slide, coords, self.patch_level0, out)
+                return
+            raw = np.empty((1, self.patch_px, self.patch_px, 3), np.uint8)  # for all in turn: they may be large
+            for place, at in zip(out, coords, strict=True):
+                read_patches_into(slide, at[None], self.patch_level0, raw)
+                (patch,) = self.normaliser(raw) if self.normaliser else raw
+                place[:] = self.geometry.apply(patch) if self.geometry else patch
+        except Exception:
+            _close()  # OpenSlide's handles stay in error: a second try needs a new one
+            raise
 
 
 def cut_runs(
@@ -89,7 +96,11 @@ def cut_runs(
 
 def _open(path: Path) -> Slide:
     if not _opened or _opened[0].path != path:
-        while _opened:
-            _opened.pop().source.close()
+        _close()
         _opened.append(Slide(path))
     return _opened[0]
+
+
+def _close() -> None:
+    while _opened:
+        _opened.pop().source.close()

@@ -102,7 +102,9 @@ def pick_labelled(patches: Sequence[LabelledPatch], source: Path, split: str = "
 
 @cache
 def fingerprint_pictures(source: Path, layout: str = "") -> str:
-    """Fingerprint of which files a data set has and how large they are; of files of labels, what they say.
+    """Fingerprint of which files a data set has, how large they are and when they were changed.
+
+    Size alone does not tell: uncompressed pictures of one size all have one length.
 
     Raises:
         UserError: see `read_patch_dataset`, or a picture is missing.
@@ -111,12 +113,12 @@ def fingerprint_pictures(source: Path, layout: str = "") -> str:
     digest = hashlib.sha256(f"{layout}\n".encode())
     for path, name in _list_files(source, layout):
         try:
-            size = os.stat(path).st_size  # noqa: PTH116
+            status = os.stat(path)  # noqa: PTH116
         except OSError as error:
             raise UserError(
                 f"{source}: the picture {name!r} is not there; correct its path or delete its line"
             ) from error
-        digest.update(f"{name}\0{size}\n".encode())
+        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
         if layout and name.endswith((".csv", "_y.h5")):
             digest.update(Path(path).read_bytes())
     return digest.hexdigest()[:16]
