@@ -90,6 +90,17 @@ def slide_path(wildcards):
     return SLIDES[wildcards.slide].path
 
 
+def imported_files(wildcards):
+    """The feature files of a batch, of those slides that have one."""
+    files = IMPORTED[wildcards.encoder]
+    return [files[slide] for slide in BATCHES[wildcards.batch] if slide in files]
+
+
+def first_imported_file(wildcards):
+    """One file tells what all are like: another that changes leaves the card as it is."""
+    return next(iter(IMPORTED[wildcards.encoder].values()))
+
+
 def grow(amount):
     """A resource that grows with each retry."""
     return lambda wildcards, attempt: amount * attempt

@@ -71,17 +71,6 @@ rule embed_patches:
 ruleorder: import_features > embed_slides
 
 
-def imported_files(wildcards):
-    """The feature files of a batch, of those slides that have one."""
-    files = IMPORTED[wildcards.encoder]
-    return [files[slide] for slide in BATCHES[wildcards.batch] if slide in files]
-
-
-def first_imported_file(wildcards):
-    """One file tells what all are like: another that changes leaves the card as it is."""
-    return next(iter(IMPORTED[wildcards.encoder].values()))
-
-
 rule describe_features:
     input:
         first_imported_file,
