@@ -50,7 +50,9 @@ def test_a_name_beyond_the_locale_does_not_end_the_script():
 
 
 def test_ctrl_c_ends_without_a_word():
-    ended = run_body("import os, signal; os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(9)")
+    # The handler is set here because a background job of a shell starts with Ctrl-C ignored.
+    handled = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    ended = run_body(f"import os, signal, time; {handled}; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)")
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
 
 

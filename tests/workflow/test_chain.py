@@ -164,7 +164,7 @@ RERUNS = {
     "tissue.min_area_mm2": (0.03, {"segment_tissue", "tile_slide"} | AFTER_TILES),
     "features.precision": ("bf16", AFTER_ENCODER - {"summarise_pretraining"}),
     "features.on_spacing_mismatch": ("allow", set()),
-    "tilings.p64.stain": (STAIN, {"pack_tiles", "draw_views", "pretrain", "export_encoder"} | AFTER_ENCODER),
+    "tilings.p64.stain": (STAIN, {"pack_tiles", "draw_views", "pretrain"} | AFTER_ENCODER),
     "patch_datasets.phantom.stain": (STAIN, {"embed_patches", "probe_patches", "make_tables"}),
     "slides.assumed_spacing_um": (0.4, {"segment_tissue", "tile_slide"} | AFTER_TILES),
 }

@@ -9,6 +9,7 @@ import sys
 import time
 import zlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -219,7 +220,9 @@ def test_a_signal_ends_the_job_soon_without_noise_or_orphans(
     card = replace(CARD, **slow, input_px=64, feature_dim=768)
     save_encoder(encoder_file, card, build_backbone(card.model, card.model_args, 1))
     command = [sys.executable, str(SCRIPTS / "embed_slides.py"), *arguments()]
-    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    # A background job of a shell starts with Ctrl-C ignored, and so would what it starts.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard)
     while not (readers := [one for one in children(job.pid) if has_patches(one)]) and job.poll() is None:
         time.sleep(0.01)
     time.sleep(0.5)

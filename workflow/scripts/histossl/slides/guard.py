@@ -147,7 +147,7 @@ def explain_exception(path: Path, error: Exception, memory_mb: int) -> UserError
     if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
         return UserError(f"{path}: reading it needs more than {memory_mb} MB of memory; replace the file")
     traceback.print_exception(error)
-    said = traceback.format_exception_only(error)[-1].strip()
+    said = " ".join(traceback.format_exception_only(error)[-1].split())
     return UserError(f"{path}: unexpected error ({said}); please report it, with the slide's format")
 
 
