@@ -53,7 +53,7 @@ wildcard_constraints:
 
 
 def hash_pictures(dataset):
-    """Fingerprint of a data set's pictures by name and size; a data set that the workflow draws needs none."""
+    """Fingerprint of a data set's pictures by name, size and date; a data set that the workflow draws needs none."""
     source = CONFIG["patch_datasets"][dataset]["source"]
     if source.startswith(DRAWN):
         return ""

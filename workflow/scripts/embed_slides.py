@@ -37,10 +37,10 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     backbone, card, weights_hash = load_encoder(arguments.encoder)
     normaliser = fit_stain(settings["stain"])
-    # The card counts as well as the weights: it says how patches are normalised and resized.
     device = find_device()
     precision = resolve_precision(settings["precision"], device)
     stain = settings["stain"] and [settings["stain"][key] for key in ("method", "content")]
+    # The card counts as well as the weights: it says how patches are normalised and resized.
     made_by = f"{weights_hash} {card} {precision} {stain}"
     pairs = zip(arguments.files, arguments.coords, strict=True)
     jobs = [plan_job(*pair, arguments.features, made_by, arguments.code) for pair in pairs]

@@ -12,7 +12,7 @@ from histossl.encoders.hub_location import on_hub, parse_hub_location
 from histossl.encoders.scale import fits_scale, name_scales
 from histossl.errors import UserError
 from histossl.evaluation.splits import check_labels
-from histossl.patch_datasets.listing import LAYOUTS, pick_labelled, read_patch_dataset
+from histossl.patch_datasets.listing import LAYOUTS, check_split, pick_labelled, read_patch_dataset
 
 DRAWN = "results/phantom/"
 """What lies below is drawn by the workflow itself."""
@@ -123,11 +123,10 @@ def _check_split(named: str, config: Mapping[str, Any], where: str) -> None:
     source = config["patch_datasets"][dataset]["source"]
     if not split or source.startswith(DRAWN) or plan.patch_layout(config, dataset):
         return
-    splits = sorted({patch.split for patch in read_patch_dataset(Path(source))} - {""})
-    if split not in splits:
-        near = difflib.get_close_matches(split, splits, n=1, cutoff=0.5)
-        remedy = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(splits) or 'none'}"
-        raise UserError(f"config: {where} names the split {split!r}, which {source} has not; {remedy}")
+    try:
+        check_split(read_patch_dataset(Path(source)), Path(source), split)
+    except UserError as error:
+        raise UserError(f"config: {where} names the split {split!r}, but {error}") from error
 
 
 def _check_knn(name: str, config: Mapping[str, Any]) -> None:

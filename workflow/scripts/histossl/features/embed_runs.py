@@ -35,20 +35,18 @@ def embed_runs(
     done: dict[int, int] = {}
     launched: deque[tuple[Some, int, Launched]] = deque()
     for run, said in readers.read(runs):
-        parts = uploaded.setdefault(id(run), [])
+        parts, start = uploaded.setdefault(id(run), []), done.setdefault(id(run), 0)
         if isinstance(said, np.ndarray):
             parts.append(embedder.upload(said, run.prepared))
             rows = sum(map(len, parts))
-            if rows < BATCH and done.get(id(run), 0) + rows < run.shape[0]:
+            if rows < BATCH and start + rows < run.shape[0]:
                 continue
-            start = done.get(id(run), 0)
             launched.append((run, start, embedder.launch(parts)))
             done[id(run)], uploaded[id(run)] = start + rows, []
             while len(launched) >= IN_FLIGHT:
                 yield _fetch(*launched.popleft(), embedder)
         else:
-            del uploaded[id(run)]
-            start = done.pop(id(run), 0)
+            del uploaded[id(run)], done[id(run)]
             if said is not None:
                 yield run, start, said
     while launched:

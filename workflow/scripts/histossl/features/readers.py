@@ -66,7 +66,6 @@ class Readers:
         """Start `count` processes for patches of up to `patch_bytes` bytes."""
         # A job has the threads that the workflow gives it, and each of these is one.
         cv2.setNumThreads(0)
-        self.patch_bytes = patch_bytes
         page = mmap.PAGESIZE
         self.slot_bytes = -(-max(SLOT_BYTES, patch_bytes) // page) * page
         # Not of /dev/shm, which containers keep small.

@@ -78,17 +78,26 @@ def read_groups(source: Path, layout: str = "", split: str = "") -> set[str]:
     return {patch.group for patch in patches if not split or patch.split == split} - {""}
 
 
-def pick_labelled(patches: Sequence[LabelledPatch], source: Path, split: str = "") -> list[LabelledPatch]:
-    """The patches of a split, or of all, that have a label.
+def check_split(patches: Sequence[LabelledPatch], source: Path, split: str) -> None:
+    """Make sure that a data set has a split; an empty name stands for all of it.
 
     Raises:
-        UserError: there is no such split (with the nearest name), or it has no two classes.
+        UserError: there is no such split (with the nearest name).
     """
     splits = dict.fromkeys(patch.split for patch in patches if patch.split)
     if split and split not in splits:
         near = difflib.get_close_matches(split, splits, n=1, cutoff=0.5)
         remedy = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(splits) or 'none'}"
         raise UserError(f"{source}: has no split {split!r}; {remedy}")
+
+
+def pick_labelled(patches: Sequence[LabelledPatch], source: Path, split: str = "") -> list[LabelledPatch]:
+    """The patches of a split, or of all, that have a label.
+
+    Raises:
+        UserError: there is no such split (with the nearest name), or it has no two classes.
+    """
+    check_split(patches, source, split)
     labelled = [patch for patch in patches if patch.label and (not split or patch.split == split)]
     classes = {patch.label for patch in labelled}
     if len(classes) < 2:
