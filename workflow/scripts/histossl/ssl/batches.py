@@ -1,7 +1,7 @@
 """Batches of views: which patches a step trains on, and the workers that prepare them."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -151,8 +151,8 @@ class PatchViews(Dataset):
         raise UserError(f"{tries} patches in a row can't be read, of which the last: {damaged[-1]}")
 
 
-def load_batches(views: PatchViews, sampler: StepSampler, workers: int, pin_memory: bool) -> Iterator[Batch]:
-    """Prepare the sampler's batches, in order, in `workers` processes (0: in this one).
+def load_batches(views: PatchViews, sampler: StepSampler, workers: int, pin_memory: bool) -> Generator[Batch, None, None]:
+    """Prepare the sampler's batches, in order, in `workers` processes (0: in this one); close it when done.
 
     Raises:
         UserError: patches can't be read.
@@ -168,8 +168,9 @@ def load_batches(views: PatchViews, sampler: StepSampler, workers: int, pin_memo
         pin_memory=pin_memory,
         prefetch_factor=2 if workers else None,
     )
+    iterator = iter(loader)
     try:
-        for batch in loader:
+        for batch in iterator:
             if isinstance(batch, UserError):
                 raise batch
             yield batch
@@ -181,6 +182,10 @@ def load_batches(views: PatchViews, sampler: StepSampler, workers: int, pin_memo
             "a process that prepares batches was ended from outside, most often for want of memory, or of shared "
             "memory (/dev/shm) in a container; give the job more, or lower `pretrain_threads`, and rerun"
         ) from error
+    finally:
+        # They do not heed SIGTERM, with which Python would end them at its own end and then wait for them for ever.
+        if workers:
+            iterator._shutdown_workers()
 
 
 def pass_on(batch: Batch | UserError) -> Batch | UserError:

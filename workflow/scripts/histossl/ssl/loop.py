@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -133,7 +133,7 @@ def pretrain(
             with log.paused():
                 return health.examine(training.method.encoder()) if health is not None else {}
 
-        with catch_signals() as caught:
+        with closing(batches), catch_signals() as caught:
             untrained = examine() if first_step == 0 else {}
             for step in range(first_step, horizon.steps):
                 try:
