@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 from defaults import REPOSITORY
 
-from histossl.evaluation.comparison import Resampling, judge
+from histossl.tables.comparison import Resampling, judge
 
 METHODS = ("simclr", "dino")
 TASKS = ("tissue_raw", "tissue_normalised")

@@ -7,8 +7,8 @@ from histossl.cli import run
 from histossl.cohort.left_out import COLUMNS, list_missing, missing_in_features, missing_in_shards
 from histossl.cohort.run_end import missing_in_cohort
 from histossl.config.sheets import read_slide_sheet
-from histossl.evaluation.render import Section, csv_table, markdown
 from histossl.files import write_text_whole
+from histossl.tables.render import Section, csv_table, markdown
 
 
 def main(argv: list[str] | None = None) -> None:

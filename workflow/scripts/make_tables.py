@@ -6,11 +6,11 @@ from pathlib import Path
 
 from histossl.cli import run
 from histossl.config.sheets import read_slide_sheet
-from histossl.evaluation.comparison import KINDS, Resampling, judge
-from histossl.evaluation.render import latex, markdown
-from histossl.evaluation.seen_patients import read_seen_patients
-from histossl.evaluation.tables import TITLES, csv_text, notes, sections
 from histossl.files import write_text_whole
+from histossl.tables.comparison import KINDS, Resampling, judge
+from histossl.tables.render import latex, markdown
+from histossl.tables.sections import TITLES, csv_text, notes, sections
+from histossl.tables.seen_patients import read_seen_patients
 
 
 def main(argv: list[str] | None = None) -> None:

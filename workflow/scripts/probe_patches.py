@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from histossl.cli import run
-from histossl.evaluation.patches import check_separate, read_patches, with_classes, with_target
-from histossl.evaluation.predictions import PROBABILITY, write_predictions
-from histossl.evaluation.probes import knn_probabilities, linear_predictions
+from histossl.probes.patches import check_separate, read_patches, with_classes, with_target
+from histossl.probes.probes import knn_probabilities, linear_predictions
+from histossl.tables.predictions import PROBABILITY, write_predictions
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     test = read_patches(arguments.test, settings["test_split"])
     check_separate(train, test)
     constant = (arguments.task, arguments.encoder, settings["probe"])
-    columns = ["task", "encoder", "probe", "path", "group"]
+    columns = ["task", "encoder", "probe", "fold", "path", "group"]
     if settings["probe"] == "knn":
         train, train_dropped = with_classes(train, settings["merge"], settings["exclude"])
         test, test_dropped = with_classes(test, settings["merge"], settings["exclude"])
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     write_predictions(
         arguments.predictions,
         columns,
-        ((*constant, path, group, true, *values) for path, group, true, values in rows),
+        ((*constant, 0, path, group, true, *values) for path, group, true, values in rows),
     )
     print(
         f"[{' '.join(constant)}] {len(train.path)} training and {len(test.path)} test patches; left out for want of a "

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from histossl.cli import run
 from histossl.config.sheets import read_slide_sheet
-from histossl.evaluation.splits import check_labels, draw_splits, write_splits
+from histossl.splits.folds import draw_splits
+from histossl.splits.labels import check_labels
+from histossl.splits.split_file import write_splits
 
 
 def main(argv: list[str] | None = None) -> None:

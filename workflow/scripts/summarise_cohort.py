@@ -7,7 +7,7 @@ from pathlib import Path
 from histossl.cli import run
 from histossl.cohort.summary import summarise_slide
 from histossl.config.sheets import read_slide_sheet
-from histossl.evaluation.render import write_table
+from histossl.tables.render import write_table
 
 
 def main(argv: list[str] | None = None) -> None:

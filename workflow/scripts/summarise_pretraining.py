@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from histossl.cli import run
-from histossl.evaluation.pretraining import CAPTION, read_lines, summarise_training
-from histossl.evaluation.render import write_table
+from histossl.tables.pretraining import CAPTION, read_lines, summarise_training
+from histossl.tables.render import write_table
 
 
 def main(argv: list[str] | None = None) -> None:

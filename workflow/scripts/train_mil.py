@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from histossl.cli import run
-from histossl.evaluation.attention_file import write_attention
-from histossl.evaluation.bags import read_bags
-from histossl.evaluation.mil_training import HeadSettings, cross_validate
-from histossl.evaluation.predictions import PROBABILITY, write_predictions
-from histossl.evaluation.splits import read_splits
+from histossl.mil.attention_file import write_attention
+from histossl.mil.bags import read_bags
+from histossl.mil.training import HeadSettings, cross_validate
+from histossl.splits.split_file import read_splits
+from histossl.tables.predictions import PROBABILITY, write_predictions
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -44,13 +44,14 @@ def main(argv: list[str] | None = None) -> None:
 
     constant = (arguments.task, arguments.encoder, settings.model)
     classes = sorted({member.label for member in members})
-    columns = ("task", "encoder", "model", "fraction", "fold", "seed", "slide", "patient", "label")
+    columns = ("task", "encoder", "model", "fraction", "repeat", "fold", "seed", "slide", "patient", "label", "leaked")
     write_predictions(
         arguments.predictions,
         (*columns, *(PROBABILITY + name for name in classes)),
         (
-            (*constant, *(str(t.member.fraction), t.member.fold, t.seed), *t.member[3:], *t.probabilities.tolist())
+            (*constant, str(m.fraction), m.repeat, m.fold, t.seed, *m[4:], *t.probabilities.tolist())
             for t in tested
+            for m in [t.member]
         ),
     )
     named = dict(zip(columns, constant, strict=False))

@@ -2,7 +2,7 @@ import csv
 import json
 
 import summarise_pretraining
-from tests.unit.evaluation.test_pretraining import CARD, EXAMINED, START, line
+from tests.unit.tables.test_pretraining import CARD, EXAMINED, START, line
 
 
 def test_every_encoder_has_a_row_in_each_format_with_its_markup_escaped(tmp_path):

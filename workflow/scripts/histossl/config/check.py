@@ -11,8 +11,8 @@ from histossl.config.training_slides import choose_slides
 from histossl.encoders.hub_location import on_hub, parse_hub_location
 from histossl.encoders.scale import fits_scale, name_scales
 from histossl.errors import UserError
-from histossl.evaluation.splits import check_labels
 from histossl.patch_datasets.listing import LAYOUTS, check_split, pick_labelled, read_patch_dataset
+from histossl.splits.labels import check_labels
 
 DRAWN = "results/phantom/"
 """What lies below is drawn by the workflow itself."""

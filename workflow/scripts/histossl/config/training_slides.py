@@ -6,8 +6,8 @@ from typing import Any
 
 from histossl.config.sheets import SlideRow
 from histossl.errors import UserError
-from histossl.evaluation.splits import takes_part
 from histossl.patch_datasets.listing import read_groups
+from histossl.splits.labels import takes_part
 
 
 def choose_slides(slides: Mapping[str, SlideRow], tested: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -151,7 +151,9 @@ class PatchViews(Dataset):
         raise UserError(f"{tries} patches in a row can't be read, of which the last: {damaged[-1]}")
 
 
-def load_batches(views: PatchViews, sampler: StepSampler, workers: int, pin_memory: bool) -> Generator[Batch, None, None]:
+def load_batches(
+    views: PatchViews, sampler: StepSampler, workers: int, pin_memory: bool
+) -> Generator[Batch, None, None]:
     """Prepare the sampler's batches, in order, in `workers` processes (0: in this one); close it when done.
 
     Raises:

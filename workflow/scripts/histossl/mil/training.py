@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from histossl.errors import UserError
-from histossl.evaluation.bags import Bag
-from histossl.evaluation.mil import BagClassifier
-from histossl.evaluation.splits import Member
+from histossl.mil.bags import Bag
+from histossl.mil.heads import BagClassifier
 from histossl.progress import Progress
+from histossl.splits.split_file import Member
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,13 @@ def cross_validate(
     classes = sorted({member.label for member in members})
     sums = PatchSums(bags) if settings.standardise else None
     tensors = {slide: torch.from_numpy(bag.features) for slide, bag in bags.items()}
-    runs: dict[tuple[float, int], dict[str, list[Member]]] = {}
+    runs: dict[tuple[int, float, int], dict[str, list[Member]]] = {}
     for member in members:
-        sets = runs.setdefault((member.fraction, member.fold), {"train": [], "val": [], "test": []})
+        sets = runs.setdefault((member.repeat, member.fraction, member.fold), {"train": [], "val": [], "test": []})
         sets[member.set].append(member)
 
     progress = Progress(label, len(runs) * len(seeds) * settings.epochs, "epochs")
-    for (fraction, fold), sets in runs.items():
+    for (repeat, fraction, fold), sets in runs.items():
         train, validation = (
             [(member.slide, classes.index(member.label)) for member in sets[name] if len(tensors[member.slide])]
             for name in ("train", "val")
@@ -133,7 +133,7 @@ def cross_validate(
                 )
         scale = sums.scale([slide for slide, _ in train]) if sums else None
         for seed in seeds:
-            torch.manual_seed(stable_seed(task, fraction, fold, seed))
+            torch.manual_seed(stable_seed(task, repeat, fraction, fold, seed))
             head = train_head(train, validation, tensors, settings, len(classes), scale, device, progress)
             with torch.inference_mode():
                 for member in sets["test"]:

@@ -1,7 +1,7 @@
 import pytest
 
 from histossl.errors import UserError
-from histossl.evaluation.pretraining import read_lines, summarise_training
+from histossl.tables.pretraining import read_lines, summarise_training
 
 CARD = {"method": "dino", "model": "vit_small_patch16_224", "slides": ["a", "b"], "training": {"batch": 64}}
 EXAMINED = {"eval_feature_std": 0.5, "rankme": 20.0, "verdict": "healthy"}

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from histossl.evaluation.bags import Bag
-from histossl.evaluation.mil_training import TestedSlide
 from histossl.files import whole_file
 from histossl.hdf5 import create_hdf5
+from histossl.mil.bags import Bag
+from histossl.mil.training import TestedSlide
 
 
 def write_attention(

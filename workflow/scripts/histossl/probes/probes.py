@@ -5,7 +5,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 
 from histossl.errors import UserError
-from histossl.evaluation.patches import Patches
+from histossl.probes.patches import Patches
 
 
 def knn_probabilities(

@@ -11,9 +11,9 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 import make_tables
 import print_tables
 from histossl.errors import UserError
-from histossl.evaluation.comparison import Resampling, judge
-from histossl.evaluation.predictions import write_predictions
-from histossl.evaluation.render import Figures, Section, latex, latex_text, markdown, markdown_text, write_table
+from histossl.tables.comparison import Resampling, judge
+from histossl.tables.predictions import write_predictions
+from histossl.tables.render import Figures, Section, latex, latex_text, markdown, markdown_text, write_table
 
 RESAMPLING = Resampling(resamples=300, seed=1, level=0.95)
 CLASSES = ["a, b", 'c"<d>', "e & f_|g%"]
@@ -29,12 +29,12 @@ def slide_rows(encoder, strength, fraction="1.0", classes=CLASSES, patients=60):
         label = patient // 4 % len(classes)
         for copy in range(1 + patient % 2):
             scores = softmax(rng.normal(size=(1, len(classes))) + strength * np.eye(len(classes))[label])[0]
-            fixed = ("sub_type", encoder, "abmil", fraction, patient % 4, 1, f"s{patient}-{copy}", f"p{patient}")
-            yield *fixed, classes[label], *scores.tolist()
+            fixed = ("sub_type", encoder, "abmil", fraction, 0, patient % 4, 1, f"s{patient}-{copy}", f"p{patient}")
+            yield *fixed, classes[label], 0, *scores.tolist()
 
 
 def write_slides(path, *arguments, **changes):
-    columns = ["task", "encoder", "model", "fraction", "fold", "seed", "slide", "patient", "label"]
+    columns = ["task", "encoder", "model", "fraction", "repeat", "fold", "seed", "slide", "patient", "label", "leaked"]
     classes = changes.get("classes", CLASSES)
     rows = list(slide_rows(*arguments, **changes))
     write_predictions(path, [*columns, *(f"p_{name}" for name in classes)], rows)
@@ -45,10 +45,10 @@ def write_regression(path, encoder, noise, groups=True):
     rng = np.random.default_rng(7)
     target, error = np.round(rng.random(80), 1), rng.normal(size=80)
     rows = [
-        ("cells", encoder, "linear", f"{i}.png", f"g{i // 4}" if groups else "", float(t), float(t + noise * e))
+        ("cells", encoder, "linear", 0, f"{i}.png", f"g{i // 4}" if groups else "", float(t), float(t + noise * e))
         for i, (t, e) in enumerate(zip(target, error, strict=True))
     ]
-    write_predictions(path, ["task", "encoder", "probe", "path", "group", "target", "prediction"], rows)
+    write_predictions(path, ["task", "encoder", "probe", "fold", "path", "group", "target", "prediction"], rows)
     return path
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from histossl.errors import UserError
-from histossl.evaluation.bags import read_bags
+from histossl.mil.bags import read_bags
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from histossl.evaluation.mil import BagClassifier
+from histossl.mil.heads import BagClassifier
 
 
 def head(model: str, **changes) -> BagClassifier:

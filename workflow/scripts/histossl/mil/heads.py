@@ -7,7 +7,7 @@ between them is a difference of pooling.
 import torch
 from torch import Tensor, nn
 
-from histossl.evaluation.dropout import ByteDropout
+from histossl.mil.dropout import ByteDropout
 
 
 class GatedAttentionPool(nn.Module):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from histossl.evaluation.metrics import Floats
+from histossl.statistics.metrics import Floats
 
 CELLS_AT_ONCE = 4_000_000  # weights held in memory at a time: 32 MB
 

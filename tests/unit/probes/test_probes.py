@@ -7,8 +7,8 @@ import pytest
 
 import probe_patches
 from histossl.errors import UserError
-from histossl.evaluation.patches import check_separate, read_patches, with_classes, with_target
-from histossl.evaluation.probes import knn_probabilities, linear_predictions
+from histossl.probes.patches import check_separate, read_patches, with_classes, with_target
+from histossl.probes.probes import knn_probabilities, linear_predictions
 
 LABELS = ["muscle", "stroma", 'tumour, "a"']
 

@@ -4,16 +4,9 @@ import pytest
 
 import split_patients
 from histossl.errors import UserError
-from histossl.evaluation.splits import (
-    LabelledSlide,
-    Member,
-    check_disjoint,
-    check_labels,
-    draw_splits,
-    patient_labels,
-    read_splits,
-    write_splits,
-)
+from histossl.splits.folds import draw_splits
+from histossl.splits.labels import LabelledSlide, check_labels, patient_labels
+from histossl.splits.split_file import Member, check_disjoint, read_splits, write_splits
 
 
 def cohort(sizes: dict[str, int]) -> list[LabelledSlide]:
@@ -105,7 +98,7 @@ def test_a_patient_is_stratified_by_the_majority_of_the_labels_and_ties_go_by_na
 
 
 def test_a_patient_in_two_sets_is_refused():
-    members = [Member(1.0, 0, "train", "s1", "p1", "a"), Member(1.0, 0, "test", "s2", "p1", "a")]
+    members = [Member(0, 1.0, 0, "train", "s1", "p1", "a", 0), Member(0, 1.0, 0, "test", "s2", "p1", "a", 0)]
     with pytest.raises(UserError, match=r"'p1' is in train and in test of fold 0"):
         check_disjoint(members, "x.csv")
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from histossl.evaluation import metrics
-from histossl.evaluation.bootstrap import cluster_bootstrap, percentile_interval
+from histossl.statistics import metrics
+from histossl.statistics.bootstrap import cluster_bootstrap, percentile_interval
 
 
 def test_a_cluster_is_drawn_whole():
@@ -19,7 +19,7 @@ def test_the_same_clusters_get_the_same_draws_in_any_order_and_chunking(monkeypa
     clusters = np.array([f"p{i % 7}" for i in range(30)])
     order = np.random.default_rng(0).permutation(30)
     drawn = cluster_bootstrap(lambda weights: weights, clusters, 40, 9)
-    monkeypatch.setattr("histossl.evaluation.bootstrap.CELLS_AT_ONCE", 90)
+    monkeypatch.setattr("histossl.statistics.bootstrap.CELLS_AT_ONCE", 90)
     assert (cluster_bootstrap(lambda weights: weights, clusters[order], 40, 9) == drawn[:, order]).all()
     assert (cluster_bootstrap(lambda weights: weights, clusters, 40, 10) != drawn).any()
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from histossl.evaluation.comparison import (
+from histossl.tables.comparison import (
     BALANCED_ACCURACY,
     MACRO_AUC,
     REGRESSION_FIGURES,
@@ -14,7 +14,7 @@ from histossl.evaluation.comparison import (
     Judged,
     Resampling,
 )
-from histossl.evaluation.render import Figures, Section, csv_table
+from histossl.tables.render import Figures, Section, csv_table
 
 TITLES = {"slide": "Slide tasks", "classification": "Patch classification", "regression": "Patch regression"}
 HEADINGS = {

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, mean_squared_error, roc_auc_score
 
-from histossl.evaluation import metrics
+from histossl.statistics import metrics
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from histossl.errors import UserError
-from histossl.evaluation.seen_patients import count_seen, read_seen_patients
+from histossl.tables.seen_patients import count_seen, read_seen_patients
 
 PATIENTS = {"s1": "p1", "s2": "p1", "s3": "p3"}
 

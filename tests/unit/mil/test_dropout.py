@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from histossl.evaluation.dropout import ByteDropout
+from histossl.mil.dropout import ByteDropout
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.25, 0.4375])

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from histossl.errors import UserError
-from histossl.evaluation import metrics
-from histossl.evaluation.bootstrap import cluster_bootstrap, percentile_interval
-from histossl.evaluation.metrics import Floats
-from histossl.evaluation.predictions import PROBABILITY, Row, class_names, read_predictions
-from histossl.evaluation.seen_patients import count_seen
+from histossl.statistics import metrics
+from histossl.statistics.bootstrap import cluster_bootstrap, percentile_interval
+from histossl.statistics.metrics import Floats
+from histossl.tables.predictions import PROBABILITY, Row, class_names, read_predictions
+from histossl.tables.seen_patients import count_seen
 
 MACRO_AUC, BALANCED_ACCURACY = "auc", "balanced_accuracy"
 REGRESSION_FIGURES = ("mse", "spearman", "kendall_tau_b", "prediction_probability")
@@ -94,9 +94,9 @@ class Kind:
 
 
 KINDS = {
-    "slide": Kind("model", True, ("fold", "seed", "slide"), "patient", "label"),
-    "classification": Kind("probe", False, ("path",), "group", "label"),
-    "regression": Kind("probe", False, ("path",), "group", "target"),
+    "slide": Kind("model", True, ("repeat", "fold", "seed", "slide"), "patient", "label"),
+    "classification": Kind("probe", False, ("fold", "path"), "group", "label"),
+    "regression": Kind("probe", False, ("fold", "path"), "group", "target"),
 }
 
 
@@ -199,7 +199,7 @@ def class_figures(rows: Sequence[Row]) -> tuple[list[str], Callable[[Floats], Fl
     """
     classes = class_names(rows)
     labels, probabilities = class_arrays(rows, classes)
-    strata = np.unique([f"{row.get('fold')} {row.get('seed')}" for row in rows], return_inverse=True)[1]
+    strata = np.unique([f"{row.get('repeat')} {row['fold']} {row.get('seed')}" for row in rows], return_inverse=True)[1]
     alone = metrics.ones(len(rows))
     ranked = ~np.isnan(metrics.class_aucs(labels, probabilities, alone, strata)[0])
     present = np.isin(np.arange(len(classes)), labels)

@@ -9,9 +9,11 @@ from sklearn.metrics import roc_auc_score
 
 import train_mil
 from histossl.errors import UserError
-from histossl.evaluation.bags import Bag
-from histossl.evaluation.mil_training import HeadSettings, PatchSums, cross_validate, stable_seed
-from histossl.evaluation.splits import LabelledSlide, draw_splits, write_splits
+from histossl.mil.bags import Bag
+from histossl.mil.training import HeadSettings, PatchSums, cross_validate, stable_seed
+from histossl.splits.folds import draw_splits
+from histossl.splits.labels import LabelledSlide
+from histossl.splits.split_file import write_splits
 
 SETTINGS = {
     "model": "abmil",

@@ -1,1 +1,0 @@
-"""Splits, heads, metrics and tables: which encoder is better, and is it chance?"""

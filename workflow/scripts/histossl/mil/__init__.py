@@ -1,0 +1,1 @@
+"""Multiple-instance learning: heads that judge a slide by the features of its patches."""

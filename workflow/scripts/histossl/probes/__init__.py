@@ -1,0 +1,1 @@
+"""Simple predictors on frozen patch features."""
