@@ -58,7 +58,7 @@ def main() -> None:
     folder = arguments.folder.resolve()
     controls = write_config(folder, arguments.seeds)
     encoders = [*controls, *controls.values()]
-    files = [f"results/patch_eval/{task}/{encoder}/predictions.csv" for task in TASKS for encoder in encoders]
+    files = [f"results/patch_eval/{task}/{encoder}/knn/predictions.csv" for task in TASKS for encoder in encoders]
     command = ["snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder)]
     command += ["--configfile", str(folder / "config.yaml"), "--cores", str(arguments.cores)]
     subprocess.run([*command, "--quiet", "rules", "--", *files], check=True, cwd=REPOSITORY)

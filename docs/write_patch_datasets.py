@@ -16,12 +16,13 @@ folder that you unpacked (this page is made from config/presets/patch_datasets.y
 patch_datasets:
   pcam: {preset: pcam, source: data/pcam}
 patch_tasks:
-  metastases: {train: "pcam:train", test: "pcam:test", probe: {probe: knn}}
+  metastases: {train: "pcam:train", test: "pcam:test", probes: {knn: {}, logistic: {}}}
 ```
 
 A preset fills in `layout` and `spacing_um`; what the config says itself goes before it. Data sets of your own need no
 preset: `source` is a folder with a folder of pictures for each class, or a CSV sheet with the columns `path`, `label`
-or `target`, and if you like `split` and `group`. Patches of one group, such as a patient, are never on both sides.
+or `target`, and if you like `split` and `group`. Patches of one group, such as a patient, are never on both sides. A task
+without `test` is tested in folds of `train`; what `probes` there are is said in [probes](probes.md).
 
 Before unpacking, compare what you downloaded with the published checksums:
 

@@ -4,7 +4,7 @@ import re
 
 from histossl.cohort.run_end import print_left_out
 from histossl.config import plan
-from histossl.config.check import DRAWN, check_config
+from histossl.config.check import DRAWN, check_config, check_study
 from histossl.config.fingerprint import fingerprint_script
 from histossl.config.load import load_config
 from histossl.config.phantom import read_specifications
@@ -31,7 +31,9 @@ CONFIG = explained(
     Path(workflow.basedir) / "config/presets",
 )
 SLIDES = explained(read_slide_sheet, CONFIG["slides"]["sheet"])
+PUBLISHED = Path(workflow.basedir) / "config/published"
 explained(check_config, CONFIG, SLIDES)
+explained(check_study, CONFIG, PUBLISHED)
 COMPUTE = CONFIG["compute"]
 BATCHES = plan.batch_slides(SLIDES, CONFIG["features"]["slides_per_job"])
 IMPORTED = {name: plan.feature_files(CONFIG, name, SLIDES) for name in plan.imported_encoders(CONFIG)}

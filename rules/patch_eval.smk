@@ -4,11 +4,14 @@ rule probe_patches:
         train=lambda wildcards: plan.patch_features(CONFIG, wildcards.task, "train", wildcards.encoder),
         test=lambda wildcards: plan.patch_features(CONFIG, wildcards.task, "test", wildcards.encoder),
     output:
-        "results/patch_eval/{task}/{encoder}/predictions.csv",
+        "results/patch_eval/{task}/{encoder}/{probe}/predictions.csv",
     log:
-        "results/logs/probe_patches/{task}/{encoder}.log",
+        "results/logs/probe_patches/{task}/{encoder}/{probe}.log",
     benchmark:
-        "results/benchmarks/probe_patches/{task}/{encoder}.tsv"
+        "results/benchmarks/probe_patches/{task}/{encoder}/{probe}.tsv"
+    wildcard_constraints:
+        probe=NAME,
+    threads: COMPUTE["probe_threads"]
     conda:
         "../envs/evaluation.yaml"
     resources:
@@ -17,7 +20,8 @@ rule probe_patches:
     params:
         script=script("probe_patches"),
         code=code("probe_patches"),
-        settings=lambda wildcards: as_json(plan.probe_settings(CONFIG, wildcards.task)),
+        settings=lambda wildcards: as_json(plan.probe_settings(CONFIG, wildcards.task, wildcards.probe)),
     shell:
-        "python {params.script:q} --task={wildcards.task:q} --encoder={wildcards.encoder:q} --train={input.train:q}"
-        " --test={input.test:q} --settings={params.settings:q} --predictions={output:q} > {log:q} 2>&1"
+        "python {params.script:q} --task={wildcards.task:q} --encoder={wildcards.encoder:q} --probe={wildcards.probe:q}"
+        " --train={input.train:q} --test {input.test:q} --settings={params.settings:q} --predictions={output:q}"
+        " --threads={threads} > {log:q} 2>&1"

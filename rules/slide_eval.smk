@@ -14,6 +14,7 @@ rule split_patients:
         code=code("split_patients"),
         sheet=Path(CONFIG["slides"]["sheet"]),
         labels=lambda wildcards: plan.hash_labels(CONFIG, wildcards.task, SLIDES),
+        files=lambda wildcards: plan.hash_split_files(CONFIG, wildcards.task),
         settings=lambda wildcards: as_json(plan.split_settings(CONFIG, wildcards.task)),
     shell:
         "python {params.script:q} --sheet={params.sheet:q} --settings={params.settings:q} --output={output:q}"

@@ -27,6 +27,7 @@ rule make_tables:
         cards=lambda wildcards: plan.cards(CONFIG, wildcards.kind),
     output:
         csv="results/tables/{kind}.csv",
+        pairs="results/tables/{kind}_pairs.csv",
         markdown="results/tables/{kind}.md",
         latex="results/tables/{kind}.tex",
     log:
@@ -48,5 +49,30 @@ rule make_tables:
     shell:
         "python {params.script:q} --kind={wildcards.kind} --predictions {input.predictions:q} --cards {input.cards:q}"
         " --sheet={params.sheet:q} --controls={params.controls:q} --stains={params.stains:q}"
-        " --settings={params.settings:q} --csv={output.csv:q} --markdown={output.markdown:q}"
-        " --latex={output.latex:q} > {log:q} 2>&1"
+        " --settings={params.settings:q} --csv={output.csv:q} --pairs={output.pairs:q}"
+        " --markdown={output.markdown:q} --latex={output.latex:q} > {log:q} 2>&1"
+
+
+rule compare_study:
+    input:
+        **plan.study_predictions(CONFIG),
+    output:
+        csv="results/tables/study.csv",
+        markdown="results/tables/study.md",
+        latex="results/tables/study.tex",
+    log:
+        "results/logs/compare_study.log",
+    localrule: True
+    conda:
+        "../envs/evaluation.yaml"
+    params:
+        script=script("compare_study"),
+        code=code("compare_study"),
+        published=lambda wildcards: PUBLISHED / f"{CONFIG['study']['published']}.yaml",
+        # Not used by the command: Snakemake does not track a Path.
+        figures=lambda wildcards: (PUBLISHED / f"{CONFIG['study']['published']}.yaml").read_text(encoding="utf-8"),
+        study=as_json(CONFIG["study"]),
+    shell:
+        "python {params.script:q} --published={params.published:q} --study={params.study:q} --slide {input.slide:q}"
+        " --classification {input.classification:q} --regression {input.regression:q} --csv={output.csv:q}"
+        " --markdown={output.markdown:q} --latex={output.latex:q} > {log:q} 2>&1"

@@ -120,6 +120,21 @@ def test_a_second_run_does_nothing(finished):
     assert planned(finished) == set()
 
 
+def test_evaluated_again_tables_are_the_same_byte_for_byte_with_other_threads_too(finished, tmp_path):
+    again = Workplace(tmp_path / "again")
+    shutil.copytree(finished.folder, again.folder)
+    made = [again.folder / "results" / name for name in ("splits", "slide_eval", "patch_eval", "tables")]
+    for folder in made:
+        shutil.rmtree(folder)
+    again.write_config(edited("compute", {**CONFIG["compute"], "mil_threads": 2, "probe_threads": 1}))
+    run = again.snakemake("--cores", "2")
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    files = [path.relative_to(again.folder) for folder in made for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    for file in files:
+        assert (finished.folder / file).read_bytes() == (again.folder / file).read_bytes(), file
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -127,6 +142,7 @@ def test_a_second_run_does_nothing(finished):
         ("embed_threads", 2),
         ("embed_batch", 7),
         ("mil_threads", 2),
+        ("probe_threads", 1),
         ("pretrain_gpus", 4),
         ("pretrain_nodes", 2),
         ("pretrain_compile", True),
@@ -153,9 +169,11 @@ RERUNS = {
         {"pretrain", "export_encoder"} | AFTER_ENCODER,
     ),
     "tables.resamples": (300, {"make_tables"}),
-    "patch_tasks.tissue.probe.k": (3, {"probe_patches", "make_tables"}),
+    "patch_tasks.tissue.probes.knn.k": (3, {"probe_patches", "make_tables"}),
     "slide_tasks.subtype.models.abmil.epochs": (3, {"train_mil", "make_tables"}),
+    "slide_tasks.subtype.models.clam_sb.instance_patches": (3, {"train_mil", "make_tables"}),
     "slide_tasks.subtype.folds": (3, {"split_patients", "train_mil", "make_tables"}),
+    "slide_tasks.subtype.repeats": (2, {"split_patients", "train_mil", "make_tables"}),
     "encoders.simclr.pretrain.steps": (5, {"pretrain"} | AFTER_ENCODER),
     "encoders.simclr.pretrain.health.every_steps": (2, {"pretrain"} | AFTER_ENCODER),
     "shards.max_patches_per_slide": (21, {"pack_tiles", "draw_views", "pretrain"} | AFTER_ENCODER),

@@ -75,16 +75,26 @@ CONFIG = {
         }
     },
     "patch_tasks": {
-        "tissue": {"train": "phantom:normalised", "test": "phantom:test", "probe": {"probe": "knn"}},
+        "tissue": {"train": "phantom:normalised", "test": "phantom:test", "probes": {"knn": {}, "retrieval": {}}},
+        "folds": {
+            "train": "phantom:normalised",
+            "folds": 2,
+            "encoders": ["dino"],
+            "probes": {
+                "knn_weighted": {"k": 3},
+                "logistic": {"C": [0.01, 1.0], "folds": 2},
+                "simpleshot": {"shots": [1, 2], "episodes": 5},
+            },
+        },
         "cellularity": {
             "train": "phantom:cellularity_train",
             "test": "phantom:cellularity_test",
-            "probe": {"probe": "linear"},
+            "probes": {"linear": {}, "ridge": {"penalties": [1.0, 100.0], "folds": 2}},
             "encoders": ["dino", "dino_untrained"],
         },
     },
     "tables": {"resamples": 200},
-    "compute": {"pretrain_threads": 1, "embed_threads": 1, "mil_threads": 1},
+    "compute": {"pretrain_threads": 1, "embed_threads": 1, "mil_threads": 1, "probe_threads": 1},
 }
 
 

@@ -5,53 +5,55 @@ import json
 import sys
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from histossl.cli import run
-from histossl.probes.patches import check_separate, read_patches, with_classes, with_target
-from histossl.probes.probes import knn_probabilities, linear_predictions
-from histossl.tables.predictions import PROBABILITY, write_predictions
+from histossl.probes.patches import Patches, check_separate, cross_validation, read_patches, with_classes, with_target
+from histossl.probes.predict import REGRESSIONS, predict
+from histossl.tables.predictions import write_predictions
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the arguments, fit the probe, write the predictions of the test patches."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train", type=Path, required=True, help="patch features to train on")
-    parser.add_argument("--test", type=Path, required=True, help="patch features to test on; may be the same file")
-    parser.add_argument("--settings", type=json.loads, required=True, help="settings as JSON, with the two splits")
+    parser.add_argument("--test", type=Path, nargs="*", help="patch features to test on; none: folds of the training")
     parser.add_argument("--task", required=True)
     parser.add_argument("--encoder", required=True)
+    parser.add_argument("--probe", required=True)
+    parser.add_argument("--settings", type=json.loads, required=True, help="JSON: of the task, and of the probe")
     parser.add_argument("--predictions", type=Path, required=True, help="predictions (CSV)")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args(argv)
-    settings = arguments.settings
+    probe, task, settings = arguments.probe, arguments.settings["task"], arguments.settings["probe"]
+    regression = probe in REGRESSIONS
+    said = f"[{arguments.task} {arguments.encoder} {probe}]"
 
-    train = read_patches(arguments.train, settings["train_split"])
-    test = read_patches(arguments.test, settings["test_split"])
-    check_separate(train, test)
-    constant = (arguments.task, arguments.encoder, settings["probe"])
-    columns = ["task", "encoder", "probe", "fold", "path", "group"]
-    if settings["probe"] == "knn":
-        train, train_dropped = with_classes(train, settings["merge"], settings["exclude"])
-        test, test_dropped = with_classes(test, settings["merge"], settings["exclude"])
-        classes, predicted = knn_probabilities(train, test, settings["k"], settings["metric"], arguments.threads)
-        columns += ["label", *(PROBABILITY + name for name in classes)]
-        truth = test.label
+    def read(path: Path, split: str) -> Patches:
+        patches = read_patches(path, split)
+        usable, left_out = with_target(patches) if regression else with_classes(patches, task["merge"], task["exclude"])
+        why = "that have no target" if regression else "that have no label or are of an excluded class"
+        print(f"{said} {patches.source}: {len(usable.path)} patches, without {left_out} {why}", file=sys.stderr)
+        return usable
+
+    train = read(arguments.train, task["train_split"])
+    if arguments.test:
+        sides = [(0, train, read(arguments.test[0], task["test_split"]))]
+        check_separate(*sides[0][1:])
     else:
-        train, train_dropped = with_target(train)
-        test, test_dropped = with_target(test)
-        predicted = linear_predictions(train, test, settings["ridge"])[:, None]
-        columns += ["target", "prediction"]
-        truth = test.target
-    rows = zip(test.path.tolist(), test.group.tolist(), truth.tolist(), predicted.tolist(), strict=True)
-    write_predictions(
-        arguments.predictions,
-        columns,
-        ((*constant, 0, path, group, true, *values) for path, group, true, values in rows),
-    )
-    print(
-        f"[{' '.join(constant)}] {len(train.path)} training and {len(test.path)} test patches; left out for want of a "
-        f"label or target: {train_dropped} and {test_dropped}",
-        file=sys.stderr,
-    )
+        sides = cross_validation(train, task["folds"], task["seed"], stratified=not regression)
+    columns, rows = [], []
+    for fold, inside, tested in sides:
+        with threadpool_limits(1):  # what BLAS adds up depends on its threads
+            predicted = predict(probe, settings, inside, tested, arguments.threads)
+        columns = ["target" if regression else "label", *predicted.columns]
+        truth = tested.target if regression else tested.label
+        for name, values in predicted.values.items():
+            patches = zip(*(column.tolist() for column in (tested.path, tested.group, truth, values)), strict=True)
+            constant = (arguments.task, arguments.encoder, name, fold)
+            rows += [(*constant, *patch, *value) for *patch, value in patches]
+        print("; ".join([f"{said} fold {fold}: tested {len(truth)}", *predicted.said]), file=sys.stderr)
+    write_predictions(arguments.predictions, ["task", "encoder", "probe", "fold", "path", "group", *columns], rows)
 
 
 if __name__ == "__main__":

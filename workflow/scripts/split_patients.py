@@ -1,39 +1,43 @@
-"""Split the patients of a task into cross-validation folds, with validation and nested training fractions."""
+"""Split the patients of a task into folds, or take the folds from split files, with nested training fractions."""
 
 import argparse
 import json
 import sys
-from collections import Counter
 from pathlib import Path
 
 from histossl.cli import run
 from histossl.config.sheets import read_slide_sheet
 from histossl.splits.folds import draw_splits
-from histossl.splits.labels import check_labels
+from histossl.splits.imported import import_splits
+from histossl.splits.labels import check_labels, patient_sites
+from histossl.splits.notes import describe_import, describe_splits
 from histossl.splits.split_file import write_splits
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse the arguments, draw the splits, write them."""
+    """Parse the arguments, draw or import the splits, write them, and say what a reader of the tables should know."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sheet", type=Path, required=True, help="slide sheet (CSV)")
     parser.add_argument("--settings", type=json.loads, required=True, help="the task's split settings as JSON")
     parser.add_argument("--output", type=Path, required=True, help="splits (CSV)")
     arguments = parser.parse_args(argv)
-    settings = arguments.settings
+    sheet, settings = arguments.sheet, arguments.settings
+    site, files, folds = settings["site"], settings["split_files"], settings["folds"]
+    fractions, seed = settings["fractions"], settings["seed"]
 
-    rows = [row.columns for row in read_slide_sheet(arguments.sheet).values()]
-    slides = check_labels(rows, settings["label"], settings["folds"], arguments.sheet, settings["classes"])
-    members = draw_splits(slides, settings["folds"], settings["fractions"], settings["validation"], settings["seed"])
+    rows = [row.columns for row in read_slide_sheet(sheet).values()]
+    slides = check_labels(rows, settings["label"], None if site or files else folds, sheet, settings["classes"])
+    notes = []
+    if files:
+        folder, policy = files["folder"], files["on_shared_patients"]
+        imported = import_splits(Path(folder), slides, fractions, policy, seed)
+        members, notes = imported.members, describe_import(imported, folder, policy)
+    else:
+        sites = patient_sites(slides, rows, site, sheet) if site else None
+        members = draw_splits(slides, folds, fractions, settings["validation"], seed, settings["repeats"], sites)
     write_splits(arguments.output, members)
-
-    counts = ", ".join(f"{count} {label}" for label, count in sorted(Counter(s.label for s in slides).items()))
-    left_out = len(rows) - len(slides)
-    print(
-        f"{len(slides)} slides of {len({s.patient for s in slides})} patients ({counts}) in {settings['folds']} folds; "
-        f"{left_out} left out for want of a label",
-        file=sys.stderr,
-    )
+    notes = [*describe_splits(slides, members, len(rows) - len(slides)), *notes]
+    print(*notes, sep="\n", file=sys.stderr)
 
 
 if __name__ == "__main__":

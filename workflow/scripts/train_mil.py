@@ -10,7 +10,8 @@ import torch
 from histossl.cli import run
 from histossl.mil.attention_file import write_attention
 from histossl.mil.bags import read_bags
-from histossl.mil.training import HeadSettings, cross_validate
+from histossl.mil.settings import HeadSettings
+from histossl.mil.training import cross_validate
 from histossl.splits.split_file import read_splits
 from histossl.tables.predictions import PROBABILITY, write_predictions
 
@@ -26,18 +27,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--predictions", type=Path, required=True, help="out-of-fold predictions (CSV)")
     parser.add_argument("--attention", type=Path, required=True, help="out-of-fold attention (HDF5)")
     parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu or cuda")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="heads trained side by side on a CPU")
     arguments = parser.parse_args(argv)
-    torch.set_num_threads(arguments.threads)
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(automatic if arguments.device == "auto" else arguments.device)
     seeds = arguments.settings.pop("seeds")
-    settings = HeadSettings(**arguments.settings)
+    settings = HeadSettings.from_config(arguments.settings)
 
     members = read_splits(arguments.splits)
     bags = read_bags((member.slide for member in members), arguments.features)
     label = f"{arguments.task} {arguments.encoder} {settings.model}"
-    tested = list(cross_validate(members, bags, settings, seeds, arguments.task, device, label))
+    tested = cross_validate(members, bags, settings, seeds, arguments.task, device, label, arguments.threads)
     empty = sorted(slide for slide, bag in bags.items() if not len(bag.features))
     if empty:
         print(f"warning: [{label}] slides without patches, tested as a guess: {', '.join(empty)}", file=sys.stderr)
@@ -45,17 +45,13 @@ def main(argv: list[str] | None = None) -> None:
     constant = (arguments.task, arguments.encoder, settings.model)
     classes = sorted({member.label for member in members})
     columns = ("task", "encoder", "model", "fraction", "repeat", "fold", "seed", "slide", "patient", "label", "leaked")
-    write_predictions(
-        arguments.predictions,
-        (*columns, *(PROBABILITY + name for name in classes)),
-        (
-            (*constant, str(m.fraction), m.repeat, m.fold, t.seed, *m[4:], *t.probabilities.tolist())
-            for t in tested
-            for m in [t.member]
-        ),
-    )
+    rows = []
+    for slide in tested:
+        repeat, fraction, fold, _, *rest = slide.member
+        rows.append((*constant, str(fraction), repeat, fold, slide.seed, *rest, *slide.probabilities.tolist()))
+    write_predictions(arguments.predictions, (*columns, *(PROBABILITY + name for name in classes)), rows)
     named = dict(zip(columns, constant, strict=False))
-    write_attention(arguments.attention, tested, bags, seeds[0], named)
+    write_attention(arguments.attention, tested, bags, named)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
 import copy
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -99,7 +101,7 @@ def test_an_exclusion_that_cannot_be_is_named(config, slides, tmp_path, tasks, s
     (tmp_path / "patches/tumour").mkdir()
     (tmp_path / "patches/tumour/1.png").touch()
     config["encoders"]["dino"] = {"pretrain": {**PRETRAIN, "exclude_patients_of": tasks}}
-    config["patch_tasks"] = {"tissue": {"train": "crc", "test": "crc", "probe": {"probe": "knn"}}}
+    config["patch_tasks"] = {"tissue": {"train": "crc", "test": "crc", "probes": {"knn": {}}}}
     config["patch_tasks"]["tissue"]["encoders"] = config["slide_tasks"]["subtype"]["encoders"] = ["random"]
     with pytest.raises(UserError, match=said):
         check(config, slides)
@@ -117,7 +119,7 @@ def test_drawn_patches_exclude_nobody(config, slides):
     loaded["encoders"]["dino"] = {"pretrain": {**PRETRAIN, "epochs": None, "exclude_patients_of": ["tissue"]}}
     drawn = {"source": "results/phantom/patches.csv", "layout": None, "spacing_um": 1.0, "stain": None}
     loaded["patch_datasets"]["drawn"] = drawn
-    loaded["patch_tasks"] = {"tissue": {"train": "drawn", "test": "drawn", "encoders": [], "probe": {"probe": "knn"}}}
+    loaded["patch_tasks"] = {"tissue": {"train": "drawn", "test": "drawn", "encoders": [], "probes": {"knn": {}}}}
     with pytest.raises(UserError, match="names 'tissue', whose patches the workflow draws"):
         check_config(loaded, slides)
 
@@ -192,7 +194,7 @@ def imported(config, tmp_path):
     (tmp_path / "features").mkdir()
     (tmp_path / "features/s1.h5").touch()
     config["encoders"]["uni"] = {"features": {"folder": str(tmp_path / "features")}}
-    config["patch_tasks"] = {"tissue": {"train": "crc", "test": "crc", "probe": {"probe": "knn"}}}
+    config["patch_tasks"] = {"tissue": {"train": "crc", "test": "crc", "probes": {"knn": {}}}}
     return config
 
 
@@ -207,7 +209,7 @@ def test_a_split_that_a_sheet_has_not_is_named_before_the_run(config, slides, tm
     sheet = tmp_path / "sheet.csv"
     sheet.write_text("path,label,split\na.png,x,train\nb.png,y,test\n", encoding="utf-8")
     config["patch_datasets"]["own"] = {"source": str(sheet), "spacing_um": 1.0}
-    config["patch_tasks"] = {"tissue": {"train": "own:trian", "test": "own:test", "probe": {"probe": "knn"}}}
+    config["patch_tasks"] = {"tissue": {"train": "own:trian", "test": "own:test", "probes": {"knn": {}}}}
     with pytest.raises(UserError, match=r"patch_tasks\.tissue\.train names the split 'trian', .*did you mean 'train'"):
         check(config, slides)
     config["patch_tasks"]["tissue"]["train"] = "own:train"
@@ -245,3 +247,77 @@ def test_a_stain_reference_that_is_missing_or_blank_is_named(config, slides, tmp
     cv2.imwrite(str(reference), np.full((64, 64, 3), 240, np.uint8))
     with pytest.raises(UserError, match=rf"config: {place}\.stain\.reference: .*reference\.png: blank"):
         check(config, slides)
+
+
+@pytest.fixture
+def sited(slides):
+    """Four sites of two patients; the first has class a alone."""
+    for i, row in enumerate(slides.values()):
+        row.columns["centre"] = f"c{i // 2}"
+    slides["s1"].columns["subtype"] = "a"
+    return slides
+
+
+def test_sites_may_leave_a_fold_without_a_class(config, sited):
+    config["slide_tasks"]["subtype"] |= {"site": "centre", "repeats": 3}
+    check(config, sited)
+
+
+@pytest.mark.parametrize(
+    ("site", "changed", "said"),
+    [
+        ("center", {}, r"config: slide_tasks\.subtype\.site: slides\.csv: there is no column 'center'"),
+        ("centre", {"s1": ""}, "slide 's1' has no site; fill the column 'centre'"),
+        ("centre", {"s1": "c1", "s0": "c1"}, r"site: there are fewer sites \(3\) than folds \(4\); set `folds` to 3"),
+        ("centre", {"s3": "b", "s5": "b", "s7": "b"}, "class 'b' has its 3 patients at the site 'b' alone"),
+    ],
+)
+def test_sites_that_cannot_be_dealt_are_named(config, sited, site, changed, said):
+    config["slide_tasks"]["subtype"] |= {"site": site}
+    for slide, name in changed.items():
+        sited[slide].columns["centre"] = name
+    with pytest.raises(UserError, match=said):
+        check(config, sited)
+
+
+@pytest.fixture
+def split_files(config, tmp_path):
+    """Split files of two folds, in the second of which nobody is shared."""
+    folder = tmp_path / "clam"
+    folder.mkdir()
+    (folder / "splits_0.csv").write_text(",train,val,test\n0,s2,s4,s0\n1,s3,s5,s1\n")
+    (folder / "splits_1.csv").write_text(",train,val,test\n0,s0,s4,s2\n1,s1,s5,s3\n2,s6,,\n")
+    config["slide_tasks"]["subtype"] |= {"folds": 10, "split_files": {"folder": str(folder)}}
+    return folder
+
+
+def test_split_files_need_no_patient_for_each_fold(config, slides, split_files):
+    check(config, slides)
+
+
+def test_split_files_that_cannot_be_used_are_named_at_the_start(config, slides, split_files):
+    settings = config["slide_tasks"]["subtype"]
+    for key, value in (("site", "centre"), ("repeats", 2)):
+        with pytest.raises(
+            UserError, match=rf"slide_tasks\.subtype has split_files, .*, and {key}, which is for folds"
+        ):
+            check({**config, "slide_tasks": {"subtype": {**settings, key: value}}}, slides)
+    slides["s7"] = SlideRow("s7", "p0", slides["s7"].path, None, "", {**slides["s7"].columns, "patient": "p0"})
+    (split_files / "splits_0.csv").write_text(",train,val,test\n0,s2,s7,s0\n1,s3,,s1\n")
+    with pytest.raises(
+        UserError, match=r"config: slide_tasks\.subtype\.split_files: .*splits_0\.csv: 1 patient is in "
+    ):
+        check(config, slides)
+    for policy in ("drop", "allow"):
+        settings["split_files"]["on_shared_patients"] = policy
+        check(config, slides)
+    settings["split_files"]["folder"] = str(split_files / "nowhere")
+    with pytest.raises(UserError, match=r"subtype\.split_files: .*nowhere: no such folder of split files"):
+        check(config, slides)
+
+
+def test_checking_splits_imports_no_large_library():
+    code = "import sys, histossl.splits.imported; print({'numpy', 'pandas', 'sklearn'} & {*sys.modules})"
+    folder = SCHEMA.parents[2] / "workflow/scripts"
+    found = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    assert found.stdout == "set()\n"

@@ -15,8 +15,13 @@ CONFIG = {
     "patch_datasets": {"crc": {"source": "crc.csv", "layout": None}},
     "slide_tasks": {"subtype": {"label": "subtype", "classes": ["a"], "encoders": ["whole", "published"]}},
     "patch_tasks": {
-        "tissue": {"test": "crc:held out", "encoders": [], "probe": {"probe": "knn"}},
-        "cells": {"test": "crc", "encoders": ["without"], "probe": {"probe": "linear"}},
+        "tissue": {
+            "train": "crc:in",
+            "test": "crc:held out",
+            "encoders": [],
+            "probes": {"knn": {"k": 5}, "simpleshot": {}},
+        },
+        "cells": {"train": "crc", "test": None, "encoders": ["without"], "probes": {"linear": {}}},
     },
 }
 
@@ -46,6 +51,29 @@ def test_tested_tasks_say_where_their_patients_stand():
     ]
 
 
+def test_a_task_without_a_test_set_is_tested_on_all_it_trains_on():
+    config = {**CONFIG, "encoders": {"e": {"pretrain": {"exclude_patients_of": ["cells"]}}}}
+    assert plan.tested_tasks(config, "e") == [{"task": "cells", "source": "crc.csv", "layout": "", "split": ""}]
+    assert plan.patch_features(config, "cells", "train", "e") == ["results/features/e/patches/crc.h5"]
+    assert plan.patch_features(config, "cells", "test", "e") == []
+
+
+def test_folds_are_settings_of_the_probes_that_are_tested_in_them_alone():
+    own = {"merge": {}, "exclude": []}
+    dealt = {"folds": 3, "seed": 1}
+    config = {"patch_tasks": {name: {**task, **own, **dealt} for name, task in CONFIG["patch_tasks"].items()}}
+    splits = {"train_split": "in", "test_split": "held out"}
+    assert plan.probe_settings(config, "tissue", "knn") == {"task": {**splits, **own}, "probe": {"k": 5}}
+    assert plan.probe_settings(config, "cells", "linear") == {"task": {"train_split": "", **dealt, **own}, "probe": {}}
+
+
+def test_each_probe_has_predictions_of_its_own():
+    made = plan.predictions({**CONFIG, "slide_tasks": {}})
+    assert made["regression"] == ["results/patch_eval/cells/without/linear/predictions.csv"]
+    assert made["few_shot"][0] == "results/patch_eval/tissue/whole/simpleshot/predictions.csv"
+    assert len(made["classification"]) == len(made["few_shot"]) == 4
+
+
 def test_each_table_has_the_cards_of_its_encoders():
     names = {
         kind: [path.split("/")[2] for path in plan.cards(CONFIG, kind)]
@@ -55,6 +83,8 @@ def test_each_table_has_the_cards_of_its_encoders():
         "slide": ["whole", "published"],
         "classification": ["whole", "without", "other", "published"],
         "regression": ["without"],
+        "few_shot": ["whole", "without", "other", "published"],
+        "retrieval": [],
     }
 
 
@@ -97,8 +127,7 @@ def test_imported_features_are_of_slide_tasks_alone(tmp_path):
     (tmp_path / "s3.h5").touch()
     encoders = {**CONFIG["encoders"], "uni": {"features": {"folder": str(tmp_path)}}}
     tasks = {"subtype": {**CONFIG["slide_tasks"]["subtype"], "encoders": [], "tiling": "p64", "models": {"mean": {}}}}
-    datasets = {name: {**task, "train": "crc"} for name, task in CONFIG["patch_tasks"].items()}
-    config = {**CONFIG, "encoders": encoders, "slide_tasks": tasks, "patch_tasks": datasets}
+    config = {**CONFIG, "encoders": encoders, "slide_tasks": tasks}
     assert plan.imported_encoders(config) == ["uni"]
     assert plan.feature_files(config, "uni", SLIDES) == {"s3": str(tmp_path / "s3.h5")}
     assert plan.encoder_spacing(config, "uni") == []
@@ -120,3 +149,30 @@ def test_a_stain_is_told_by_what_its_reference_holds_and_moves_no_patch(tmp_path
     assert found == {**stain, "content": found["content"]}
     assert plan.stain_settings(config, "tilings", "raw") is None
     assert plan.tiling_settings(config, "p64") == plan.tiling_settings(config, "raw") == {"patch_px": 64}
+
+
+def test_splits_follow_labels_and_the_sites_that_are_asked_for():
+    rows = {slide: SlideRow(slide, slide, "", None, "", {"subtype": "a", "centre": "x", "note": ""}) for slide in "st"}
+
+    def changed(column, site):
+        task = {"label": "subtype", "site": site}
+        before = plan.hash_labels({"slide_tasks": {"t": task}}, "t", rows)
+        row = rows["t"]
+        other = {**rows, "t": SlideRow("t", "t", "", None, "", {**row.columns, column: "other"})}
+        return plan.hash_labels({"slide_tasks": {"t": task}}, "t", other) != before
+
+    assert changed("subtype", None) and changed("subtype", "centre") and changed("centre", "centre")
+    assert not changed("centre", None) and not changed("note", "centre")
+
+
+def test_splits_follow_the_content_of_split_files(tmp_path):
+    config = {"slide_tasks": {"t": {"split_files": {"folder": str(tmp_path)}}, "drawn": {"split_files": None}}}
+    for fold in range(2):
+        (tmp_path / f"splits_{fold}.csv").write_text(f"{fold}")
+    before = plan.hash_split_files(config, "t")
+    (tmp_path / "splits_0_descriptor.csv").touch()
+    (tmp_path / "splits_1.csv").touch()
+    assert plan.hash_split_files(config, "t") == before
+    (tmp_path / "splits_1.csv").write_text("2")
+    assert plan.hash_split_files(config, "t") != before
+    assert plan.hash_split_files(config, "drawn") == 0

@@ -10,7 +10,7 @@ MACENKO = {"method": "macenko", "reference": "a.png"}
 @pytest.fixture
 def config():
     """Two tilings of the same patches, and two data sets of one source."""
-    task = {"encoders": [], "probe": {"probe": "knn"}}
+    task = {"encoders": [], "probes": {"knn": {}}}
     return {
         "tilings": {"raw": {"stain": None}, "pink": {"stain": copy.deepcopy(MACENKO)}},
         "patch_datasets": {
@@ -30,7 +30,8 @@ def config():
             "tissue": {**task, "train": "crc:train", "test": "crc:test"},
             "tissue_pink": {**task, "train": "crc_pink:train", "test": "crc_pink:test"},
             "across": {**task, "train": "crc_pink", "test": "crc", "encoders": ["published"]},
-            "cells": {**task, "train": "crc", "test": "crc", "probe": {"probe": "linear"}},
+            "cells": {**task, "train": "crc", "test": "crc", "probes": {"linear": {}}},
+            "folds": {**task, "train": "crc_pink", "test": None, "encoders": ["published"]},
         },
     }
 
@@ -47,6 +48,7 @@ def test_each_row_has_its_datas_normalisation(config):
     assert rows["tissue"] == {"dino": "none", "published": "none"}
     assert rows["tissue_pink"] == {"dino": "macenko", "published": "macenko"}
     assert rows["across"] == {"published": "macenko -> none"}
+    assert rows["folds"] == {"published": "macenko"}
     assert list(table_stains(config, "regression")["rows"]) == ["cells"]
 
 

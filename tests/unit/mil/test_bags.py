@@ -1,9 +1,10 @@
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from histossl.errors import UserError
-from histossl.mil.bags import read_bags
+from histossl.mil.bags import Bag, DeviceBags, PatchSums, map_bag, read_bags
 
 
 @pytest.fixture
@@ -31,3 +32,40 @@ def test_a_slide_without_a_feature_file_is_named(folder):
 def test_features_of_different_width_are_refused(folder):
     with pytest.raises(UserError, match=r"c\.h5 has 5 features a patch but that of slide 'a' has 4"):
         read_bags(["a", "b", "c"], folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "mapped"),
+    [({}, True), ({"dtype": "f2"}, False), ({"chunks": (2, 4)}, False), ({"dtype": ">f4"}, False)],
+)
+def test_float32_in_one_piece_is_mapped_and_all_else_is_read(tmp_path, options, mapped):
+    values = np.arange(20, dtype=np.float32).reshape(5, 4)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("features", data=values, **options)
+        file["coords"] = np.zeros((5, 2), np.int64)
+    assert (map_bag(tmp_path / "a.h5") is not None) == mapped
+    bag = read_bags(["a"], tmp_path)["a"]
+    assert bag.features.dtype == np.float32
+    assert bag.features.tolist() == values.tolist()
+    tensor = DeviceBags({"a": bag}, torch.device("cpu"))["a"]
+    assert tensor.data_ptr() == bag.features.ctypes.data
+
+
+def test_a_damaged_file_is_named(folder):
+    (folder / "a.h5").write_bytes((folder / "a.h5").read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"a\.h5: not a readable feature file"):
+        read_bags(["a"], folder)
+
+
+def test_the_scale_is_that_of_all_patches_and_one_where_a_feature_is_constant():
+    rng = np.random.default_rng(0)
+    bags = {slide: rng.normal(2, 3, (size, 5)).astype(np.float32) for slide, size in {"a": 30, "b": 50, "c": 7}.items()}
+    for features in bags.values():
+        features[:, 3] = 0.1
+    sums = PatchSums({slide: Bag(features, np.zeros((0, 2))) for slide, features in bags.items()})
+    mean, deviation = sums.scale(["a", "c"])
+    patches = np.concatenate([bags["a"], bags["c"]]).astype(np.float64)
+    expected = patches.std(axis=0)
+    expected[3] = 1
+    np.testing.assert_allclose(mean, patches.mean(axis=0), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(deviation, expected, rtol=1e-5)

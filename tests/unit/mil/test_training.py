@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 import train_mil
 from histossl.errors import UserError
 from histossl.mil.bags import Bag
-from histossl.mil.training import HeadSettings, PatchSums, cross_validate, stable_seed
+from histossl.mil.settings import HeadSettings
+from histossl.mil.training import cross_validate
 from histossl.splits.folds import draw_splits
 from histossl.splits.labels import LabelledSlide
 from histossl.splits.split_file import write_splits
@@ -25,19 +26,11 @@ SETTINGS = {
     "dropout": 0.25,
     "balanced": True,
     "standardise": False,
+    "early_stopping": None,
 }
 SLIDES = [LabelledSlide(f"s{i:02d}", f"p{i // 2:02d}", "ab"[i // 2 % 2]) for i in range(48)]
 MEMBERS = draw_splits(SLIDES, folds=3, fractions=[1.0, 0.5], validation=0.2, seed=0)
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Products this small only lose time by being shared among threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def planted_bags(scale: float = 1.0, seed: int = 0) -> dict[str, Bag]:
@@ -51,9 +44,10 @@ def planted_bags(scale: float = 1.0, seed: int = 0) -> dict[str, Bag]:
     return bags
 
 
-def judged(members=MEMBERS, bags=None, seeds=(1,), task="t", **changes):
+def judged(members=MEMBERS, bags=None, seeds=(1,), task="t", threads=1, **changes):
     bags = bags or planted_bags()
-    return list(cross_validate(members, bags, HeadSettings(**{**SETTINGS, **changes}), seeds, task, CPU, "test"))
+    settings = HeadSettings.from_config({**SETTINGS, **changes})
+    return cross_validate(members, bags, settings, seeds, task, CPU, "test", threads)
 
 
 def out_of_fold_auc(results, fraction=1.0):
@@ -106,9 +100,38 @@ def test_the_same_seed_gives_the_same_predictions_in_any_order_and_another_seed_
     assert by_slide[0][member, 1] != by_slide[0][member, 2]
 
 
-def test_seeds_do_not_change_between_processes():
-    assert stable_seed("task", 1.0, 0, 1) == 5659047573731857644
-    assert stable_seed("task", 1.0, 0, 1) != stable_seed("task", 1.0, 1, 1)
+def probabilities(results):
+    return {(t.member, t.seed): t.probabilities.tolist() for t in results}
+
+
+@pytest.mark.parametrize("model", ["abmil", "mean"])
+def test_heads_become_the_same_alone_together_and_shared_out_over_threads(model):
+    settings = {"model": model, "epochs": 2, "standardise": True}
+    together = probabilities(judged(**settings))
+    assert probabilities(judged(**settings, threads=2)) == together
+    alone = {}
+    for run in {(m.fraction, m.fold) for m in MEMBERS}:
+        alone |= probabilities(judged([m for m in MEMBERS if (m.fraction, m.fold) == run], **settings))
+    assert alone == together
+
+
+def test_a_head_whose_validation_loss_falls_no_more_is_not_trained_to_the_end(capfd):
+    settings = {"learning_rate": 0.5, "dropout": 0.0}
+    stopped = judged(**settings, epochs=50, early_stopping={"patience": 2, "min_epochs": 4})
+    assert "epoch 49" not in capfd.readouterr().err
+    enough = judged(**settings, epochs=50)
+    # With so high a rate the best epoch is an early one, so that stopping changes nothing but the time.
+    same = [
+        one.probabilities.tolist() == other.probabilities.tolist() for one, other in zip(stopped, enough, strict=True)
+    ]
+    assert np.mean(same) > 0.5
+
+
+def test_a_loss_that_is_no_number_is_named_by_its_head():
+    bags = planted_bags()
+    bags["s07"].features[3, 3] = np.nan
+    with pytest.raises(UserError, match=r"loss of abmil in fold \d of fraction .* is nan in epoch 1; lower"):
+        judged(bags=bags, epochs=2, threads=2)
 
 
 def test_the_test_labels_do_not_reach_the_head():
@@ -139,7 +162,7 @@ def test_slides_without_patches_get_the_class_frequencies_of_training():
             if (m.fraction, m.fold, m.set) == (result.member.fraction, result.member.fold, "train")
         ]
         assert result.probabilities.tolist() == [training.count(label) / len(training) for label in "ab"]
-        assert result.attention.shape == (0,)
+        assert result.member.fraction < 1 or result.attention.shape == (0,)
 
 
 def test_a_class_without_patches_in_training_is_named():
@@ -152,18 +175,6 @@ def test_a_class_without_patches_in_training_is_named():
 def test_standardised_heads_do_not_depend_on_the_scale_of_the_features():
     small, large = (judged(bags=planted_bags(scale), standardise=True, epochs=3) for scale in (2.0**-10, 2.0**10))
     np.testing.assert_allclose([t.probabilities for t in small], [t.probabilities for t in large], rtol=1e-4, atol=1e-6)
-
-
-def test_the_scale_is_that_of_all_patches_and_one_where_a_feature_is_constant():
-    bags = planted_bags()
-    for bag in bags.values():
-        bag.features[:, 3] = 0.1
-    mean, deviation = PatchSums(bags).scale(["s01", "s02", "s07"])
-    patches = np.concatenate([bags[slide].features for slide in ("s01", "s02", "s07")]).astype(np.float64)
-    expected = patches.std(axis=0)
-    expected[3] = 1
-    np.testing.assert_allclose(mean, patches.mean(axis=0), rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(deviation, expected, rtol=1e-5)
 
 
 def test_the_script_writes_the_same_bytes_twice_and_attention_beside_the_coordinates(tmp_path):

@@ -1,12 +1,12 @@
 from collections import Counter, defaultdict
 
+import numpy as np
 import pytest
+from sklearn.model_selection import StratifiedGroupKFold
 
-import split_patients
 from histossl.errors import UserError
-from histossl.splits.folds import draw_splits
-from histossl.splits.labels import LabelledSlide, check_labels, patient_labels
-from histossl.splits.split_file import Member, check_disjoint, read_splits, write_splits
+from histossl.splits.folds import deal_sites, draw_splits
+from histossl.splits.labels import LabelledSlide, patient_labels
 
 
 def cohort(sizes: dict[str, int]) -> list[LabelledSlide]:
@@ -91,62 +91,122 @@ def test_splits_depend_on_the_seed_but_not_on_the_order_of_the_sheet():
     assert draw_splits(slides, **{**DRAW, "seed": 4}) != members
 
 
-def test_a_patient_is_stratified_by_the_majority_of_the_labels_and_ties_go_by_name():
-    rows = [("p", "b"), ("p", "b"), ("p", "a"), ("q", "b"), ("q", "a")]
-    slides = [LabelledSlide(str(index), *row) for index, row in enumerate(rows)]
-    assert patient_labels(slides) == {"p": "b", "q": "a"}
+def test_the_first_repeat_is_that_of_a_single_one_and_others_differ_in_all_that_is_drawn():
+    slides = cohort(SIZES)
+    single, members = draw_splits(slides, **DRAW), draw_splits(slides, **DRAW, repeats=3)
+    assert members[: len(single)] == single
+    assert draw_splits(slides, **DRAW, repeats=2) == [m for m in members if m.repeat < 2]
+    for name in ("train", "val", "test"):
+        drawn = [
+            [patients([m for m in members if m.repeat == repeat], 0.5, fold, name) for fold in range(5)]
+            for repeat in range(3)
+        ]
+        assert drawn[0] != drawn[1] != drawn[2] != drawn[0]
+    for repeat in range(3):
+        tested = Counter(m.slide for m in members if (m.repeat, m.fraction, m.set) == (repeat, 1.0, "test"))
+        assert tested == Counter(slide.slide for slide in slides)
 
 
-def test_a_patient_in_two_sets_is_refused():
-    members = [Member(0, 1.0, 0, "train", "s1", "p1", "a", 0), Member(0, 1.0, 0, "test", "s2", "p1", "a", 0)]
-    with pytest.raises(UserError, match=r"'p1' is in train and in test of fold 0"):
-        check_disjoint(members, "x.csv")
+def many_sites(seed: int) -> tuple[list[LabelledSlide], dict[str, str]]:
+    """Three hundred patients of 30 sites, which differ in size and in their share of the rarer class."""
+    random = np.random.default_rng(seed)
+    weights, shares = random.exponential(size=30), random.beta(1, 3, size=30)
+    slides, sites = [], {}
+    for index, site in enumerate(random.choice(30, 300, p=weights / weights.sum())):
+        label = "lobular" if random.random() < shares[site] else "ductal"
+        slides.append(LabelledSlide(f"s{index}", f"p{index}", label))
+        sites[f"p{index}"] = f"site {site}"
+    return slides, sites
 
 
-def test_split_files_are_read_as_written_and_checked_again(tmp_path):
-    members = draw_splits([LabelledSlide('s,"1', "p;1", "a, b"), *cohort(SIZES)], **DRAW)
-    write_splits(tmp_path / "splits.csv", members)
-    assert read_splits(tmp_path / "splits.csv") == members
-    leak = members[0]._replace(set="val" if members[0].set != "val" else "train")
-    write_splits(tmp_path / "splits.csv", [*members, leak])
-    with pytest.raises(UserError, match="on one side"):
-        read_splits(tmp_path / "splits.csv")
+def test_a_site_is_tested_in_one_fold_and_trains_in_none_that_tests_it():
+    slides, sites = many_sites(0)
+    members = draw_splits(slides, **DRAW, repeats=2, sites=sites)
+    for repeat in range(2):
+        tested = defaultdict(set)
+        for m in members:
+            if (m.repeat, m.set) == (repeat, "test"):
+                tested[sites[m.patient]].add(m.fold)
+        assert sorted(tested) == sorted(set(sites.values()))
+        assert all(len(folds) == 1 for folds in tested.values())
+        for m in members:
+            assert m.repeat != repeat or (m.set == "test") == (m.fold in tested[sites[m.patient]])
+        once = Counter(m.slide for m in members if (m.repeat, m.fraction, m.set) == (repeat, 0.25, "test"))
+        assert once == Counter(slide.slide for slide in slides)
 
 
-def rows(*labels: str, column: str = "subtype") -> list[dict[str, str]]:
-    return [{"slide": f"s{i}", "patient": f"p{i}", column: label} for i, label in enumerate(labels)]
+def test_sites_keep_fractions_nested_and_stratified():
+    slides, sites = many_sites(1)
+    members = draw_splits(slides, **DRAW, sites=sites)
+    for fold in range(5):
+        full, half, quarter = (patients(members, fraction, fold, "train") for fraction in DRAW["fractions"])
+        assert quarter < half < full
+        labels = patient_labels(slides)
+        for label in set(labels.values()):
+            count = sum(labels[p] == label for p in full)
+            assert sum(labels[p] == label for p in half) == max(1, int(count / 2 + 0.5))
+
+
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_classes_are_as_even_over_folds_of_sites_as_scikit_learn_deals_them():
+    ours, theirs = [], []
+    for seed in range(20):
+        slides, sites = many_sites(seed)
+        labels = patient_labels(slides)
+        names = sorted(labels)
+        classes, groups = [labels[p] for p in names], [sites[p] for p in names]
+        ours.append(unevenness(deal_sites(labels, sites, 5, str(seed)), labels))
+        reference = {}
+        drawn = StratifiedGroupKFold(5, shuffle=True, random_state=seed).split(names, classes, groups)
+        for fold, (_, tested) in enumerate(drawn):
+            reference |= {names[index]: fold for index in tested}
+        theirs.append(unevenness(reference, labels))
+    assert np.mean(ours) <= np.mean(theirs) * 1.02
+
+
+def unevenness(test_fold, labels) -> float:
+    """Standard deviation over the folds of each class's share, averaged over the classes."""
+    counts = Counter((labels[patient], fold) for patient, fold in test_fold.items())
+    totals = Counter(labels.values())
+    return float(np.mean([np.std([counts[label, fold] / totals[label] for fold in range(5)]) for label in totals]))
+
+
+def test_sites_follow_the_seed_but_not_the_order_of_the_sheet():
+    slides, sites = many_sites(2)
+    drawn = draw_splits(slides, **DRAW, sites=sites)
+    assert sorted(draw_splits(slides[::-1], **DRAW, sites=dict(reversed(sites.items())))) == sorted(drawn)
+    assert draw_splits(slides, **{**DRAW, "seed": 4}, sites=sites) != drawn
+
+
+def test_a_fold_may_test_a_site_that_lacks_a_class():
+    slides = [LabelledSlide(f"s{i}", f"p{i}", "ab"[i in (0, 1, 4)]) for i in range(9)]
+    sites = {f"p{i}": f"site {i // 3}" for i in range(9)}  # the third has none of b
+    members = draw_splits(slides, 3, [1.0], 0.2, 0, sites=sites)
+    tested = {fold: {m.label for m in members if (m.fold, m.set) == (fold, "test")} for fold in range(3)}
+    assert sorted(map(sorted, tested.values())) == [["a"], ["a", "b"], ["a", "b"]]
+    for fold in range(3):
+        assert {m.label for m in members if (m.fold, m.set) == (fold, "train")} == {"a", "b"}
 
 
 @pytest.mark.parametrize(
-    ("sheet", "classes", "message"),
+    ("site_of", "folds", "message"),
     [
-        (rows("a", "b", column="grade"), None, r"no column 'subtype' \(columns: slide, patient, grade\)"),
-        (rows("a", "a", ""), None, "holds only the class 'a'"),
-        (rows("", ""), None, "holds no label"),
-        (rows("a", "a", "a", "b", "b"), None, "class 'b' .* has 2 patients, fewer than the 3 folds; set `folds` to 2"),
-        (rows("a", "a", "a", "b"), None, "class 'b' .* has 1 patient, .*label more patients"),
-        (rows("a", "b"), ["a", "z"], "no slide has the label 'z'"),
-        ([{**rows("a")[0], "patient": " "}, *rows("b", "b")], None, "slide 's0' has no patient"),
+        (lambda i: i % 3, 4, r"fewer sites \(3\) than folds \(4\); set `folds` to 3"),
+        (lambda i: 0, 2, r"fewer sites \(1\) than folds \(2\); delete `site`"),
+        (lambda i: i // 6, 2, "class 'a' has its 6 patients at the site 'site 0' alone, .* leave the class out"),
     ],
 )
-def test_bad_labels_get_one_sentence_that_names_them(sheet, classes, message):
-    with pytest.raises(UserError, match=message) as caught:
-        check_labels(sheet, "subtype", 3, "slides.csv", classes)
-    assert str(caught.value).startswith("slides.csv: ")
+def test_sites_that_cannot_be_dealt_get_one_sentence(site_of, folds, message):
+    slides = [LabelledSlide(f"s{i}", f"p{i}", "ab"[i // 6]) for i in range(12)]
+    sites = {f"p{i}": f"site {site_of(i)}" for i in range(12)}
+    with pytest.raises(UserError, match=message):
+        draw_splits(slides, folds, [1.0], 0.0, 0, sites=sites)
 
 
-def test_slides_without_a_wanted_label_are_left_out():
-    slides = check_labels(rows("a", "b", "", "c", " a ", "b"), "subtype", 2, "slides.csv", ["a", "b"])
-    assert [slide.label for slide in slides] == ["a", "b", "a", "b"]
-
-
-def test_the_script_writes_the_splits_and_says_how_many_slides_it_left_out(tmp_path, capsys):
-    sheet = tmp_path / "slides.csv"
-    sheet.write_text("\ufeffslide,patient,path,subtype\n" + "".join(f"s{i},p{i},x,{'ab-'[i % 3]}\n" for i in range(12)))
-    settings = '{"label":"subtype","classes":["a","b"],"folds":2,"fractions":[1.0,0.5],"validation":0.3,"seed":1}'
-    arguments = ["--sheet", str(sheet), "--settings", settings, "--output"]
-    split_patients.main([*arguments, str(tmp_path / "one.csv")])
-    split_patients.main([*arguments, str(tmp_path / "two.csv")])
-    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
-    assert {m.label for m in read_splits(tmp_path / "one.csv")} == {"a", "b"}
-    assert "8 slides of 8 patients (4 a, 4 b) in 2 folds; 4 left out" in capsys.readouterr().err
+def test_a_class_whose_sites_fall_into_one_fold_is_named():
+    # The second and the third site go together for the sake of six other classes.
+    counts = {"one": "abcdef" * 10, "two": "abcdef" * 6 + "r", "three": "abcdef" * 5 + "r"}
+    labels = {f"{site}-{i}": label for site, text in counts.items() for i, label in enumerate(text)}
+    sites = {patient: patient.split("-")[0] for patient in labels}
+    with pytest.raises(UserError, match=r"class 'r' has its 2 patients at 2 sites that fell into one fold, .* `folds`"):
+        deal_sites(labels, sites, 2, "0")

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.stats import norm
 
 from histossl.statistics import metrics
-from histossl.statistics.bootstrap import cluster_bootstrap, percentile_interval
+from histossl.statistics.bootstrap import bca_interval, cluster_bootstrap, cluster_jackknife, percentile_interval
 
 
 def test_a_cluster_is_drawn_whole():
@@ -28,6 +29,39 @@ def test_the_interval_holds_the_central_part_and_ignores_undefined_samples():
     samples = np.r_[np.arange(101.0), np.nan]
     assert percentile_interval(samples, 0.9) == pytest.approx((5, 95))
     assert np.isnan(percentile_interval(np.r_[samples[:3], [np.nan] * 4], 0.9)).all()
+
+
+def test_the_jackknife_leaves_each_cluster_out_once_and_many_together(monkeypatch):
+    clusters = ["b", "a", "b", "c", "a"]
+    assert cluster_jackknife(lambda weights: weights, clusters).tolist() == [
+        [1, 0, 1, 1, 0],
+        [0, 1, 0, 1, 1],
+        [1, 1, 1, 0, 1],
+    ]
+    monkeypatch.setattr("histossl.statistics.bootstrap.LEFT_OUT_AT_MOST", 2)
+    assert cluster_jackknife(lambda weights: weights, clusters).tolist() == [[1, 0, 1, 0, 0], [0, 1, 0, 1, 1]]
+
+
+def test_the_bca_interval_is_scipys():
+    rng = np.random.default_rng(3)
+    values = rng.exponential(size=40)
+
+    def average(weights):
+        return (weights @ values / weights.sum(axis=1))[:, None]
+
+    clusters = [f"{row:02d}" for row in range(40)]
+    samples, left_out = cluster_bootstrap(average, clusters, 20000, 0), cluster_jackknife(average, clusters)
+    reference = stats.bootstrap((values,), np.mean, n_resamples=20000, rng=1, method="BCa", axis=-1)
+    ours = bca_interval(samples[:, 0], values.mean(), left_out[:, 0], 0.95)
+    assert ours == pytest.approx(tuple(reference.confidence_interval), rel=0.02)
+    assert ours != pytest.approx(percentile_interval(samples[:, 0], 0.95), rel=0.02)
+
+
+def test_the_bca_interval_of_a_figure_that_cannot_vary_is_a_point():
+    assert bca_interval(np.ones(100), 1.0, np.ones(10), 0.95) == (1, 1)
+    assert np.isnan(bca_interval(np.full(100, np.nan), 1.0, np.ones(10), 0.95)).all()
+    undefined = np.r_[np.linspace(0, 1, 90), np.full(10, np.nan)]
+    assert np.isfinite(bca_interval(undefined, 0.5, np.r_[np.nan, 0.4, 0.5, 0.6], 0.95)).all()
 
 
 def covered(figures, truth, simulate, runs=300):

@@ -3,7 +3,13 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import balanced_accuracy_score, mean_squared_error, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    mean_squared_error,
+    roc_auc_score,
+)
 
 from histossl.statistics import metrics
 
@@ -76,6 +82,47 @@ def test_recalls_give_scikit_learns_balanced_accuracy(classified, resamples):
     for weights, row in zip(resamples, metrics.recalls(*classified, resamples), strict=True):
         labels, probabilities = repeated(weights, *classified)
         assert row.mean() == pytest.approx(balanced_accuracy_score(labels, probabilities.argmax(axis=1)))
+
+
+def test_f1_scores_equal_scikit_learn_on_every_resample(classified, resamples):
+    for weights, row in zip(resamples, metrics.f1_scores(*classified, resamples), strict=True):
+        labels, probabilities = repeated(weights, *classified)
+        assert row.mean() == pytest.approx(f1_score(labels, probabilities.argmax(axis=1), average="macro"))
+
+
+def test_f1_of_a_class_without_rows_is_nan_unless_it_is_predicted():
+    labels, probabilities = np.array([0, 1]), np.array([[0.9, 0.1, 0, 0], [0, 0.1, 0.9, 0]])
+    np.testing.assert_allclose(metrics.f1_scores(labels, probabilities, metrics.ones(2))[0], [1, 0, 0, np.nan])
+
+
+def test_average_precisions_equal_scikit_learn_on_every_resample(classified, resamples):
+    precisions = metrics.class_average_precisions(*classified, resamples)
+    for weights, row in zip(resamples, precisions, strict=True):
+        labels, probabilities = repeated(weights, *classified)
+        for index in range(4):
+            assert row[index] == pytest.approx(average_precision_score(labels == index, probabilities[:, index]))
+
+
+def test_average_precision_within_strata_is_their_mean_by_positives(rng, resamples):
+    positive, scores, strata = rng.random(60) < 0.4, np.round(rng.random(60), 1), rng.integers(0, 3, 60)
+    precisions = metrics.average_precision(positive, scores, resamples, strata)
+    for weights, value in zip(resamples, precisions, strict=True):
+        p, s, t = repeated(weights, positive, scores, strata)
+        inside = [(p[t == k], s[t == k]) for k in range(3) if p[t == k].any()]
+        parts = [(found.sum(), average_precision_score(found, of_found)) for found, of_found in inside]
+        assert value == pytest.approx(sum(count * part for count, part in parts) / p.sum())
+
+
+def test_average_precision_without_a_positive_is_nan():
+    assert np.isnan(metrics.average_precision(np.array([False, False]), np.array([0.1, 0.2]), metrics.ones(2)))
+
+
+def test_class_means_are_those_of_the_rows_drawn(rng, resamples):
+    labels, values = rng.integers(0, 3, 60), rng.random(60)
+    for weights, row in zip(resamples, metrics.class_means(labels, values, resamples, 4), strict=True):
+        drawn, of_drawn = repeated(weights, labels, values)
+        assert row[:3] == pytest.approx([of_drawn[drawn == label].mean() for label in range(3)])
+        assert np.isnan(row[3])
 
 
 def test_regression_figures_equal_scipy_and_scikit_learn_on_every_resample(regressed, resamples):

@@ -1,4 +1,5 @@
 import csv
+import html
 import json
 import re
 from pathlib import Path
@@ -23,14 +24,14 @@ def softmax(values):
     return np.exp(values) / np.exp(values).sum(axis=1, keepdims=True)
 
 
-def slide_rows(encoder, strength, fraction="1.0", classes=CLASSES, patients=60):
+def slide_rows(encoder, strength, fraction="1.0", classes=CLASSES, patients=60, leaked=()):
     rng = np.random.default_rng(len(encoder))
     for patient in range(patients):
         label = patient // 4 % len(classes)
         for copy in range(1 + patient % 2):
             scores = softmax(rng.normal(size=(1, len(classes))) + strength * np.eye(len(classes))[label])[0]
             fixed = ("sub_type", encoder, "abmil", fraction, 0, patient % 4, 1, f"s{patient}-{copy}", f"p{patient}")
-            yield *fixed, classes[label], 0, *scores.tolist()
+            yield *fixed, classes[label], int(patient in leaked), *scores.tolist()
 
 
 def write_slides(path, *arguments, **changes):
@@ -161,9 +162,9 @@ def test_patches_without_a_group_are_drawn_one_by_one(tmp_path):
 
 def test_a_class_that_the_test_set_lacks_is_left_out_of_the_means(tmp_path):
     rows = [
-        ("t", "e", "knn", f"{i}.png", "", "ab"[i % 2], [0.9, 0.2][i % 2], [0.1, 0.6][i % 2], 0.2) for i in range(20)
+        ("t", "e", "knn", 0, f"{i}.png", "", "ab"[i % 2], [0.9, 0.2][i % 2], [0.1, 0.6][i % 2], 0.2) for i in range(20)
     ]
-    columns = ["task", "encoder", "probe", "path", "group", "label", "p_a", "p_b", "p_z"]
+    columns = ["task", "encoder", "probe", "fold", "path", "group", "label", "p_a", "p_b", "p_z"]
     write_predictions(tmp_path / "p.csv", columns, rows)
     method = judge([tmp_path / "p.csv"], "classification", {}, RESAMPLING)[0]
     assert method.figures["auc"].value == method.figures["balanced_accuracy"].value == 1
@@ -184,7 +185,16 @@ def tabulated(files, folder, kind="slide", controls=None, slides_seen=None, stai
             *("--kind", kind, "--predictions", *map(str, files), "--controls", json.dumps(controls or {})),
             *("--cards", *map(str, cards), "--sheet", str(sheet), "--stains", json.dumps(stains or {})),
             *("--settings", '{"resamples":100,"seed":1,"level":0.9}'),
-            *("--csv", str(outputs[0]), "--markdown", str(outputs[1]), "--latex", str(outputs[2])),
+            *(
+                "--pairs",
+                str(folder / "pairs.csv"),
+                "--csv",
+                str(outputs[0]),
+                "--markdown",
+                str(outputs[1]),
+                "--latex",
+                str(outputs[2]),
+            ),
         ]
     )
     return [Path(output).read_text() for output in outputs]
@@ -192,15 +202,17 @@ def tabulated(files, folder, kind="slide", controls=None, slides_seen=None, stai
 
 def cells_of(line):
     """The cells of a Markdown row as a reader sees them."""
-    return [re.sub(r"\\(.)", r"\1", cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+    return [html.unescape(re.sub(r"\\(.)", r"\1", cell.strip())) for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
 def test_tables_are_the_same_bytes_twice_and_fit_a_terminal(slides, tmp_path):
     once = tabulated(slides, tmp_path, controls={"dino": "dino_untrained"})
+    pairs = (tmp_path / "pairs.csv").read_bytes()
     assert tabulated(slides, tmp_path, controls={"dino": "dino_untrained"}) == once
+    assert (tmp_path / "pairs.csv").read_bytes() == pairs
     lines = [line for line in once[1].splitlines() if line.startswith("|")]
     assert max(map(len, lines)) <= 120
-    assert "90% interval, percentiles of 100 resamples of the patients" in once[1]
+    assert "90% interval from 100 resamples of the patients" in once[1]
 
 
 def test_each_row_says_how_many_of_the_tested_its_encoder_had_seen(slides, tmp_path):
@@ -242,6 +254,118 @@ def test_groups_of_patches_are_compared_with_patients_by_name(tmp_path):
     assert "1/20" in as_markdown and "0/20" in as_markdown
 
 
+def test_a_dagger_marks_encoders_that_saw_the_tested(slides, tmp_path):
+    as_csv, as_markdown, as_latex = tabulated(slides, tmp_path, slides_seen={"dino": ["s3"], "dino_untrained": []})
+    names = {cells_of(line)[0] for line in as_markdown.splitlines() if line.startswith("| dino")}
+    assert names == {"dino†", "dino_untrained"}
+    assert "† marks encoders that saw some." in as_markdown
+    assert r"dino\textdagger{} &" in as_latex
+    assert "†" not in as_csv
+    none_seen = tabulated(slides, tmp_path, slides_seen={"dino": [], "dino_untrained": []})
+    assert not any("†" in text or "dagger" in text for text in none_seen)
+
+
+def test_tests_of_patients_who_were_in_training_are_counted_where_there_are_any(slides, tmp_path):
+    leaky = [write_slides(tmp_path / "leaky.csv", "dino", 3.0, leaked=(3, 5))]
+    as_csv, as_markdown, _ = tabulated(leaky, tmp_path)
+    record = next(csv.DictReader(as_csv.splitlines()))
+    assert (record["tests_leaked"], record["tests"]) == ("2", "60")
+    rows = [cells_of(line) for line in as_markdown.splitlines() if line.startswith("|")]
+    assert rows[2][rows[0].index("leak")] == "2/60"
+    assert "- leak: " in as_markdown
+    assert "leak" not in tabulated(slides, tmp_path)[1]
+
+
+def test_folds_without_a_class_are_left_out_of_the_spread_and_counted(tmp_path):
+    # Patients of the first class alone are in the fifth fold.
+    rows = [list(row) for row in slide_rows("dino", 1.0)]
+    for row in rows:
+        row[5] = 4 if row[9] == CLASSES[0] and row[5] == 3 else row[5]
+    columns = ["task", "encoder", "model", "fraction", "repeat", "fold", "seed", "slide", "patient", "label", "leaked"]
+    write_predictions(tmp_path / "1.csv", [*columns, *(f"p_{name}" for name in CLASSES)], rows)
+    as_csv, as_markdown, _ = tabulated([tmp_path / "1.csv"], tmp_path)
+    record = next(csv.DictReader(as_csv.splitlines()))
+    assert (record["folds"], record["folds_left_out"]) == ("3", "2")
+    assert "Folds whose test set lacks a class are left out of it: sub_type 2 of 5." in as_markdown
+
+
+def test_pairs_are_listed_with_p_and_the_table_says_who_is_worse(slides, tmp_path):
+    as_csv, as_markdown, as_latex = tabulated(slides, tmp_path)
+    with (tmp_path / "pairs.csv").open(newline="") as file:
+        (pair,) = csv.DictReader(file)
+    assert (pair["first"], pair["second"], pair["figure"], pair["test"]) == ("dino", "dino_untrained", "auc", "DeLong")
+    assert float(pair["difference_low"]) < float(pair["difference"]) < float(pair["difference_high"])
+    assert 0 < float(pair["p"]) == float(pair["p_holm"]) < 0.001
+    assert [row["vs_best"] for row in csv.DictReader(as_csv.splitlines())] == ["best", "worse"]
+    rows = [cells_of(line) for line in as_markdown.splitlines() if line.startswith("|")]
+    assert [rows[i][rows[0].index("vs best")] for i in (2, 3)] == ["best", "worse"]
+    assert "## sub_type: differences between encoders" in as_markdown
+    assert r"\textless{}0.001" in as_latex
+
+
+def test_one_encoder_alone_has_no_pairs_and_no_mark(slides, tmp_path):
+    as_csv, as_markdown, _ = tabulated(slides[:1], tmp_path)
+    assert (tmp_path / "pairs.csv").read_text().startswith("task,head,fraction,first,second,figure,difference,")
+    assert len((tmp_path / "pairs.csv").read_text().splitlines()) == 1
+    assert next(csv.DictReader(as_csv.splitlines()))["vs_best"] == ""
+    assert "vs best" not in as_markdown and "differences between" not in as_markdown
+
+
+def write_patches(path, encoder, probe, columns, values):
+    rng = np.random.default_rng(len(encoder))
+    rows = [
+        (
+            "cells",
+            encoder,
+            probe,
+            0,
+            f"{i}.png",
+            f"g{i // 4}",
+            CLASSES[i // 4 % 3],
+            *map(float, values(rng, i // 4 % 3)),
+        )
+        for i in range(120)
+    ]
+    write_predictions(path, ["task", "encoder", "probe", "fold", "path", "group", "label", *columns], rows)
+    return path
+
+
+def test_the_few_shot_table_shows_the_expected_balanced_accuracy_and_the_recalls(tmp_path):
+    columns = [f"p_{name}" for name in CLASSES]
+
+    def votes(rng, label):
+        return rng.dirichlet(np.ones(3) + 4 * np.eye(3)[label])
+
+    files = [write_patches(tmp_path / f"{e}.csv", e, "simpleshot 8-shot", columns, votes) for e in ("one", "other")]
+    as_csv, as_markdown, _ = tabulated(files, tmp_path, "few_shot", {"one": "other"})
+    record = next(csv.DictReader(as_csv.splitlines()))
+    recalls = [float(record[f"recall[{name}]"]) for name in CLASSES]
+    assert float(record["balanced_accuracy"]) == pytest.approx(np.mean(recalls), abs=1e-6)
+    assert "BA - control |" in as_markdown
+    assert "## cells: recall of each class" in as_markdown
+    assert "Student's t of the standard error over the resamples of the groups" in as_markdown
+
+
+def test_the_retrieval_table_shows_every_figure(tmp_path):
+    columns = ["hit_1", "hit_3", "hit_5", "majority_5", "average_precision"]
+
+    def found(rng, label):
+        hits = np.sort(rng.random(3) < 0.5)
+        return [*hits, rng.random() < 0.5, rng.random()]
+
+    files = [write_patches(tmp_path / f"{e}.csv", e, "retrieval", columns, found) for e in ("one", "other")]
+    as_csv, as_markdown, _ = tabulated(files, tmp_path, "retrieval")
+    record = next(csv.DictReader(as_csv.splitlines()))
+    header = next(cells_of(line) for line in as_markdown.splitlines() if line.startswith("| encoder"))
+    assert {"mAP", "hit@1"} <= set(header)
+    cells = [cell for line in as_markdown.splitlines() if line.startswith("| one") for cell in cells_of(line)]
+    for name in ("mean_average_precision", "hit_1", "hit_3", "hit_5", "majority_5"):
+        value, low, high = (f"{float(record[name + end]):.3f}" for end in ("", "_low", "_high"))
+        assert f"{value} [{low}, {high}]" in cells
+    with (tmp_path / "pairs.csv").open(newline="") as file:
+        assert [row["figure"] for row in csv.DictReader(file)] == ["mean_average_precision"]
+
+
 def test_awkward_labels_come_out_whole_in_every_format(slides, tmp_path):
     as_csv, as_markdown, as_latex = tabulated(slides, tmp_path)
     record = next(csv.DictReader(as_csv.splitlines()))
@@ -265,7 +389,7 @@ def test_the_regression_table_shows_every_figure(tmp_path):
 
 
 def test_labels_are_escaped_and_figures_are_not():
-    assert markdown_text("a|b *c* _d_ e_f <g> &h\ni") == r"a\|b \*c\* \_d\_ e_f \<g\> \&h i"
+    assert markdown_text("a|b *c* _d_ e_f <g> &h\ni") == r"a\|b \*c\* \_d\_ e_f &lt;g\> &amp;h i"
     assert markdown_text(Figures("+0.1 [-0.2, 0.3] *")) == "+0.1 [-0.2, 0.3] *"
     assert latex_text("\\x{1}^~#$ vit-16") == r"\textbackslash{}x\{1\}\textasciicircum{}\textasciitilde{}\#\$ vit-16"
     assert latex_text(Figures("-0.1 ± 0.2")) == r"$-$0.1 $\pm$ 0.2"

@@ -12,7 +12,10 @@ from histossl.encoders.hub_location import on_hub, parse_hub_location
 from histossl.encoders.scale import fits_scale, name_scales
 from histossl.errors import UserError
 from histossl.patch_datasets.listing import LAYOUTS, check_split, pick_labelled, read_patch_dataset
-from histossl.splits.labels import check_labels
+from histossl.splits.folds import deal_sites, source_of
+from histossl.splits.imported import import_splits
+from histossl.splits.labels import check_labels, patient_labels, patient_sites
+from histossl.tables.published import read_published
 
 DRAWN = "results/phantom/"
 """What lies below is drawn by the workflow itself."""
@@ -57,13 +60,12 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
             _check_name(encoder, config["encoders"], f"{where}.encoders")
         for encoder in plan.task_encoders(config, task):
             _check_scale(encoder, config["tilings"][task["tiling"]]["spacing_um"], config, where)
-        rows = [row.columns for row in slides.values()]
-        check_labels(rows, task["label"], task["folds"], Path(sheet), task["classes"])
+        _check_splits(where, task, slides, Path(sheet))
     for name, task in config["patch_tasks"].items():
-        for side in ("train", "test"):
-            dataset = task[side].partition(":")[0]
+        for side, named in plan.patch_sides(task).items():
+            dataset = named.partition(":")[0]
             _check_name(dataset, config["patch_datasets"], f"patch_tasks.{name}.{side}")
-            _check_split(task[side], config, f"patch_tasks.{name}.{side}")
+            _check_split(named, config, f"patch_tasks.{name}.{side}")
             for encoder in task["encoders"]:
                 _check_name(encoder, config["encoders"], f"patch_tasks.{name}.encoders")
             for encoder in plan.patch_encoders(config, task):
@@ -77,6 +79,60 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
     for name in plan.pretrained_encoders(config):
         _check_exclusion(name, config, slides)
         _check_knn(name, config)
+
+
+def check_study(config: Mapping[str, Any], folder: Path) -> None:
+    """Check that `study` names what `folder`, of published studies, and the config define.
+
+    Raises:
+        UserError: a name that refers to nothing, or a task of another kind than the published table.
+    """
+    study = config["study"]
+    if study is None:
+        return
+    published = read_published(folder / f"{study['published']}.yaml")
+    for method, encoder in study["methods"].items():
+        _check_name(method, published.methods, "study.methods", f"study {study['published']!r}")
+        _check_name(encoder, config["encoders"], f"study.methods.{method}")
+    for table, compared in study["tables"].items():
+        where = f"study.tables.{table}"
+        _check_name(table, published.tables, "study.tables", f"study {study['published']!r}")
+        kind = published.tables[table].kind
+        tasks, key = ("slide_tasks", "model") if kind == "slide" else ("patch_tasks", "probe")
+        if set(compared) != {"task", key}:
+            raise UserError(
+                f"config: {where} has {', '.join(compared)}; give task, one of {tasks}, and {key}, one of its {key}s"
+            )
+        _check_name(compared["task"], config[tasks], f"{where}.task")
+        _check_name(compared[key], config[tasks][compared["task"]][f"{key}s"], f"{where}.{key}")
+        files = set(plan.compared_predictions(config, compared))
+        kinds = [name for name, made in plan.predictions(config).items() if files & set(made)]
+        if kinds and kinds != [kind]:
+            raise UserError(
+                f"config: {where}.{key} is {compared[key]!r}, whose predictions are of the kind {kinds[0]}; name one "
+                f"of the kind {kind}"
+            )
+
+
+def _check_splits(where: str, task: Mapping[str, Any], slides: Mapping[str, SlideRow], sheet: Path) -> None:
+    """Labels, sites and split files: what would end a task's first job."""
+    rows = [row.columns for row in slides.values()]
+    site, files, folds = task["site"], task["split_files"], task["folds"]
+    labelled = check_labels(rows, task["label"], None if site or files else folds, sheet, task["classes"])
+    if files and (site or task["repeats"] > 1):
+        raise UserError(
+            f"config: {where} has split_files, which say who is tested, and {'site' if site else 'repeats'}, which is "
+            "for folds that are drawn; delete one of the two"
+        )
+    try:
+        if files:
+            import_splits(Path(files["folder"]), labelled, [1.0], files["on_shared_patients"], task["seed"])
+        elif site:
+            sites = patient_sites(labelled, rows, site, sheet)
+            for repeat in range(task["repeats"]):
+                deal_sites(patient_labels(labelled), sites, folds, source_of(task["seed"], repeat))
+    except UserError as error:
+        raise UserError(f"config: {where}.{'split_files' if files else 'site'}: {error}") from error
 
 
 def _check_encoder(name: str, encoder: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -196,11 +252,11 @@ def _check_stain(where: str, stain: Mapping[str, str] | None) -> None:
         raise UserError(f"config: {where}.reference: {error}") from error
 
 
-def _check_name(name: str, known: Collection[str], where: str) -> None:
+def _check_name(name: str, known: Collection[str], where: str, definer: str = "config") -> None:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         remedy = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
-        raise UserError(f"config: {where} names {name!r}, which the config does not define; {remedy}")
+        raise UserError(f"config: {where} names {name!r}, which the {definer} does not define; {remedy}")
 
 
 def _check_path(path: str, where: str, drawn: bool) -> None:

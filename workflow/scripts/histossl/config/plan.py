@@ -9,10 +9,17 @@ from histossl.config.feature_files import find_feature_files
 from histossl.config.sheets import SlideRow
 from histossl.config.training_slides import choose_slides
 from histossl.encoders.hub_location import on_hub
+from histossl.splits.clam import find_split_files
 from histossl.stain.reference import fingerprint_reference
 
 Config = Mapping[str, Any]
-CLASSIFIERS, REGRESSORS = ("knn",), ("linear",)
+PROBES = {
+    "classification": ("knn", "knn_weighted", "logistic"),
+    "regression": ("linear", "ridge"),
+    "few_shot": ("simpleshot",),
+    "retrieval": ("retrieval",),
+}
+"""The probes of each kind of table."""
 
 
 def tissue_settings(config: Config) -> dict[str, Any]:
@@ -81,7 +88,8 @@ def tested_tasks(config: Config, name: str) -> list[dict[str, Any]]:
         if task in config["slide_tasks"]:
             tasks.append({"task": task, **{key: config["slide_tasks"][task][key] for key in ("label", "classes")}})
         if task in config["patch_tasks"]:
-            dataset, _, split = config["patch_tasks"][task]["test"].partition(":")
+            patches = config["patch_tasks"][task]
+            dataset, _, split = (patches["test"] or patches["train"]).partition(":")
             source, layout = config["patch_datasets"][dataset]["source"], patch_layout(config, dataset)
             tasks.append({"task": task, "source": source, "layout": layout, "split": split})
     return tasks
@@ -192,33 +200,50 @@ def patch_embedding(config: Config, dataset: str) -> dict[str, Any]:
     return {**own, "stain": stain_settings(config, "patch_datasets", dataset)}
 
 
-def patch_features(config: Config, task: str, side: str, encoder: str) -> str:
-    """The feature file of a patch task's `train` or `test` side."""
-    return f"results/features/{encoder}/patches/{config['patch_tasks'][task][side].partition(':')[0]}.h5"
+def patch_sides(task: Mapping[str, Any]) -> dict[str, str]:
+    """The data that a patch task names under `train` and, unless it is tested in folds, `test`."""
+    return {side: task[side] for side in ("train", "test") if task[side]}
+
+
+def patch_features(config: Config, task: str, side: str, encoder: str) -> list[str]:
+    """The feature file of a patch task's `train` or `test` side; none for a test in folds."""
+    named = patch_sides(config["patch_tasks"][task]).get(side)
+    return [f"results/features/{encoder}/patches/{named.partition(':')[0]}.h5"] if named else []
 
 
 def all_patch_features(config: Config) -> list[str]:
     """Feature files of all that any patch task needs."""
     return sorted(
         {
-            patch_features(config, name, side, encoder)
+            file
             for name, task in config["patch_tasks"].items()
-            for side in ("train", "test")
+            for side in patch_sides(task)
             for encoder in patch_encoders(config, task)
+            for file in patch_features(config, name, side, encoder)
         }
     )
 
 
 def split_settings(config: Config, task: str) -> dict[str, Any]:
     """What decides how a slide task's patients are split."""
-    keys = ("label", "classes", "folds", "fractions", "validation", "seed")
+    keys = ("label", "classes", "site", "folds", "repeats", "split_files", "fractions", "validation", "seed")
     return {key: config["slide_tasks"][task][key] for key in keys}
 
 
+def hash_split_files(config: Config, task: str) -> int:
+    """Fingerprint of the split files that a task imports; 0 where its splits are drawn."""
+    files = config["slide_tasks"][task]["split_files"]
+    if files is None:
+        return 0
+    found = find_split_files(Path(files["folder"]))
+    return zlib.crc32(repr([(number, path.name, path.read_bytes()) for number, path in found.items()]).encode())
+
+
 def hash_labels(config: Config, task: str, slides: Mapping[str, SlideRow]) -> int:
-    """Fingerprint of who has which label: other changes of the sheet leave the splits alone."""
-    column = config["slide_tasks"][task]["label"]
-    return zlib.crc32(repr([(row.slide, row.patient, row.columns[column]) for row in slides.values()]).encode())
+    """Fingerprint of who has which label, and site where the task asks: other changes of the sheet change no split."""
+    asked = [column for key in ("label", "site") if (column := config["slide_tasks"][task][key])]
+    known = [(row.slide, row.patient, *(row.columns[column] for column in asked)) for row in slides.values()]
+    return zlib.crc32(repr(known).encode())
 
 
 def head_settings(config: Config, task: str, model: str) -> dict[str, Any]:
@@ -226,19 +251,22 @@ def head_settings(config: Config, task: str, model: str) -> dict[str, Any]:
     return {"model": model, **config["slide_tasks"][task]["models"][model]}
 
 
-def probe_settings(config: Config, task: str) -> dict[str, Any]:
-    """Settings of a patch task's probe."""
+def probe_settings(config: Config, task: str, probe: str) -> dict[str, Any]:
+    """Settings of a patch task and of one of its probes."""
     chosen = config["patch_tasks"][task]
-    splits = {f"{side}_split": chosen[side].partition(":")[2] for side in ("train", "test")}
-    return {**chosen["probe"], **splits, "merge": chosen["merge"], "exclude": chosen["exclude"]}
+    splits = {f"{side}_split": name.partition(":")[2] for side, name in patch_sides(chosen).items()}
+    dealt = {} if chosen["test"] else {key: chosen[key] for key in ("folds", "seed")}
+    own = {key: chosen[key] for key in ("merge", "exclude")}
+    return {"task": {**splits, **dealt, **own}, "probe": chosen["probes"][probe]}
 
 
 def predictions(config: Config) -> dict[str, list[str]]:
     """The stored predictions that each kind of table is made from."""
     patches = [
-        (task["probe"]["probe"], f"results/patch_eval/{name}/{encoder}/predictions.csv")
+        (probe, f"results/patch_eval/{name}/{encoder}/{probe}/predictions.csv")
         for name, task in config["patch_tasks"].items()
         for encoder in patch_encoders(config, task)
+        for probe in task["probes"]
     ]
     return {
         "slide": [
@@ -247,17 +275,30 @@ def predictions(config: Config) -> dict[str, list[str]]:
             for encoder in task_encoders(config, task)
             for model in task["models"]
         ],
-        "classification": [file for probe, file in patches if probe in CLASSIFIERS],
-        "regression": [file for probe, file in patches if probe in REGRESSORS],
+        **{kind: [file for probe, file in patches if probe in probes] for kind, probes in PROBES.items()},
     }
+
+
+def compared_predictions(config: Config, compared: Mapping[str, str]) -> list[str]:
+    """The stored predictions that stand for one published table: of a task's `model` or `probe`."""
+    task, encoders = compared["task"], config["study"]["methods"].values()
+    if "model" in compared:
+        return [f"results/slide_eval/{task}/{encoder}/{compared['model']}/predictions.csv" for encoder in encoders]
+    return [f"results/patch_eval/{task}/{encoder}/{compared['probe']}/predictions.csv" for encoder in encoders]
+
+
+def study_predictions(config: Config) -> dict[str, list[str]]:
+    """The stored predictions of each kind that are put beside a published study, of those that are made at all."""
+    tables = config["study"]["tables"].values() if config["study"] else ()
+    wanted = {file for compared in tables for file in compared_predictions(config, compared)}
+    return {kind: [file for file in files if file in wanted] for kind, files in predictions(config).items()}
 
 
 def table_tasks(config: Config, kind: str) -> dict[str, tuple[Mapping[str, Any], list[str]]]:
     """The tasks of a kind of table by name, each with the encoders that it compares."""
     if kind == "slide":
         return {name: (task, task_encoders(config, task)) for name, task in config["slide_tasks"].items()}
-    probes = {"classification": CLASSIFIERS, "regression": REGRESSORS}[kind]
-    tasks = {name: task for name, task in config["patch_tasks"].items() if task["probe"]["probe"] in probes}
+    tasks = {name: task for name, task in config["patch_tasks"].items() if set(task["probes"]) & set(PROBES[kind])}
     return {name: (task, patch_encoders(config, task)) for name, task in tasks.items()}
 
 
@@ -268,10 +309,13 @@ def cards(config: Config, kind: str) -> list[str]:
 
 
 def tables(config: Config) -> list[str]:
-    """All tables, in each format."""
-    kinds = ["cohort", *(kind for kind, files in predictions(config).items() if files)]
+    """All tables, in each format, and the pairs of encoders behind those that compare them."""
+    compared = [kind for kind, files in predictions(config).items() if files]
+    kinds = ["cohort", *compared]
     kinds += ["pretraining"] if pretrained_encoders(config) else []
-    return [f"results/tables/{kind}.{suffix}" for kind in kinds for suffix in ("csv", "md", "tex")]
+    kinds += ["study"] if config["study"] else []
+    tables = [f"results/tables/{kind}.{suffix}" for kind in kinds for suffix in ("csv", "md", "tex")]
+    return tables + [f"results/tables/{kind}_pairs.csv" for kind in compared]
 
 
 def cohort_pictures(config: Config) -> list[str]:

@@ -37,8 +37,9 @@ def _data_stains(config: Config, kind: str, task: Mapping[str, Any]) -> tuple[St
     if kind == "slide":
         stain = config["tilings"][task["tiling"]]["stain"]
         return stain, stain
-    train, test = (config["patch_datasets"][task[side].partition(":")[0]]["stain"] for side in ("train", "test"))
-    return train, test
+    sides = plan.patch_sides(task)
+    stains = {side: config["patch_datasets"][name.partition(":")[0]]["stain"] for side, name in sides.items()}
+    return stains["train"], stains.get("test", stains["train"])
 
 
 def _name(config: Config, stain: Stain) -> str:

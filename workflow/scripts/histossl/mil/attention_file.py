@@ -10,17 +10,19 @@ from histossl.mil.training import TestedSlide
 
 
 def write_attention(
-    path: Path, tested: Sequence[TestedSlide], bags: Mapping[str, Bag], seed: int, attributes: Mapping[str, str]
+    path: Path, tested: Sequence[TestedSlide], bags: Mapping[str, Bag], attributes: Mapping[str, str]
 ) -> None:
-    """Write the attention of the heads trained on the largest fraction with `seed`, whole or not at all.
+    """Write the attention of the heads whose attention was kept, whole or not at all.
 
-    One group a slide, with `attention` (N,) float32, which sums to one, `coords` (N, 2), and the attribute `fold`.
+    They have the same fraction and seed. One group a slide, with `attention` (N,) float32, which sums to one, `coords`
+    (N, 2), and the attribute `fold`, which is the first that tests the slide: imported folds may overlap.
     """
-    fraction = max(slide.member.fraction for slide in tested)
+    shown = [slide for slide in tested if slide.attention is not None]
     with whole_file(path) as temporary, create_hdf5(temporary) as file:
-        file.attrs.update({**attributes, "fraction": fraction, "seed": seed})
-        for slide in tested:
-            if slide.member.fraction == fraction and slide.seed == seed:
-                group = file.create_group(slide.member.slide)
-                group.attrs["fold"] = slide.member.fold
-                group["attention"], group["coords"] = slide.attention, bags[slide.member.slide].coords
+        file.attrs.update({**attributes, "fraction": shown[0].member.fraction, "seed": shown[0].seed})
+        for slide in shown:
+            if slide.member.slide in file:
+                continue
+            group = file.create_group(slide.member.slide)
+            group.attrs["fold"] = slide.member.fold
+            group["attention"], group["coords"] = slide.attention, bags[slide.member.slide].coords

@@ -1,13 +1,19 @@
 """Bags: the patch features of whole slides, as multiple-instance learning sees them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
+import torch
+from torch import Tensor
 
 from histossl.errors import UserError
-from histossl.features.slide_features import read_slide_features
+from histossl.features.slide_features import DAMAGED, read_slide_features
+
+GPU_SHARE = 0.5
+"""Of the GPU's memory that is free at the start, for bags."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +21,7 @@ class Bag:
     """The patches of one slide.
 
     Attributes:
-        features: (N, D) float32; N may be 0.
+        features: (N, D) float32; N may be 0. Where it can be, the file's own bytes, mapped into memory.
         coords: (N, 2) int64, level-0 x and y of each patch's top left corner.
     """
 
@@ -24,7 +30,7 @@ class Bag:
 
 
 def read_bags(slides: Iterable[str], folder: Path) -> dict[str, Bag]:
-    """Read the features of `slides`, each file once.
+    """Open the features of `slides`, each file once.
 
     Args:
         slides: ids of the slides that are needed.
@@ -42,8 +48,7 @@ def read_bags(slides: Iterable[str], folder: Path) -> dict[str, Bag]:
         path = Path(folder) / f"{slide}.h5"
         if not path.exists():
             raise UserError(f"{path}: slide '{slide}' is in the splits but has no features; embed it or leave it out")
-        features, coords = read_slide_features(path)
-        bags[slide] = Bag(features.astype(np.float32, copy=False), coords)
+        bags[slide] = map_bag(path) or read_bag(path)
         width = bags[slide].features.shape[1]
         dimension = dimension or (slide, width)
         if width != dimension[1]:
@@ -52,3 +57,69 @@ def read_bags(slides: Iterable[str], folder: Path) -> dict[str, Bag]:
                 f"embed all slides with the same encoder"
             )
     return bags
+
+
+def map_bag(path: Path) -> Bag | None:
+    """A bag whose features stay in the file until they are looked at; None where they must be read instead.
+
+    Our files hold float32 in one piece. Other memory than the system's page cache is not needed then, however many
+    processes train on the same files.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            features = file["features"]
+            offset = features.id.get_offset()  # None for chunks, and for no rows
+            if offset is None or offset % 4 or features.dtype != np.dtype("<f4") or features.external:
+                return None
+            # Copy on write: torch takes no arrays that are read-only.
+            return Bag(np.memmap(path, np.float32, "c", offset, features.shape), file["coords"][:])
+    except DAMAGED:
+        return None
+
+
+def read_bag(path: Path) -> Bag:
+    """A bag in memory, as float32.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    features, coords = read_slide_features(path)
+    return Bag(features.astype(np.float32, copy=False), coords)
+
+
+class DeviceBags:
+    """Features as tensors on a device; on a GPU they stay there as long as they fit into a share of its memory."""
+
+    def __init__(self, bags: Mapping[str, Bag], device: torch.device) -> None:
+        self.bags, self.device = bags, device
+        self.free = int(GPU_SHARE * torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0
+        self.placed: dict[str, Tensor] = {}
+
+    def __getitem__(self, slide: str) -> Tensor:
+        """(N, D) float32 features of a slide; on a CPU they share the bag's memory."""
+        if slide in self.placed:
+            return self.placed[slide]
+        features = torch.from_numpy(self.bags[slide].features).to(self.device)
+        if features.nbytes <= self.free:
+            self.free -= features.nbytes
+            self.placed[slide] = features
+        return features
+
+
+class PatchSums:
+    """Sums over the patches of each slide, so that the scale of any set of slides is known without another pass."""
+
+    def __init__(self, bags: Mapping[str, Bag]) -> None:
+        self.count = {slide: len(bag.features) for slide, bag in bags.items()}
+        self.sum = {slide: bag.features.sum(axis=0, dtype=np.float64) for slide, bag in bags.items()}
+        self.square = {slide: np.square(bag.features, dtype=np.float64).sum(axis=0) for slide, bag in bags.items()}
+
+    def scale(self, slides: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each feature over all patches of `slides`; 1 where a feature is constant."""
+        count = sum(self.count[slide] for slide in slides)
+        mean = np.sum([self.sum[slide] for slide in slides], axis=0) / count
+        variance = np.sum([self.square[slide] for slide in slides], axis=0) / count - mean**2
+        # Rounding leaves a constant feature with a tiny variance instead of none; dividing by it would blow up noise.
+        constant = variance <= 1e-10 * mean**2
+        deviation = np.sqrt(np.where(constant, 1.0, variance))
+        return torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(deviation.astype(np.float32))

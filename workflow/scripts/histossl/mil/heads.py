@@ -6,6 +6,7 @@ between them is a difference of pooling.
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from histossl.mil.dropout import ByteDropout
 
@@ -14,21 +15,25 @@ class GatedAttentionPool(nn.Module):
     """Gated attention pooling, equations 8 and 9 of Ilse, Tomczak and Welling 2018 (arXiv 1802.04712).
 
     a = softmax over patches of w . (tanh(V h) * sigmoid(U h)); the bag is the sum of a_k h_k. V and U are one matrix
-    product, V's rows first.
+    product, V's rows first. Each further branch has a w of its own.
     """
 
-    def __init__(self, width: int, attention: int, dropout: float) -> None:
+    def __init__(self, width: int, attention: int, dropout: float, branches: int = 1) -> None:
         super().__init__()
         self.gates = nn.Linear(width, 2 * attention)
         # CLAM drops each factor with probability p; that drops the product with 1 - (1 - p)^2, in one draw.
         self.dropout = ByteDropout(1 - (1 - dropout) ** 2)
-        self.score = nn.Linear(attention, 1)
+        self.score = nn.Linear(attention, branches)
 
-    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Pool (N, width) patches to (width,); also return the N attention weights, which sum to one."""
+    def attend(self, patches: Tensor) -> Tensor:
+        """Return the attention that each branch pays to (N, width) patches: (branches, N), rows that sum to one."""
         content, gate = self.gates(patches).chunk(2, dim=1)
         scores = self.score(self.dropout(torch.tanh(content) * torch.sigmoid(gate)))
-        attention = torch.softmax(scores.squeeze(1), dim=0)
+        return torch.softmax(scores.T, dim=1)
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Pool (N, width) patches to (width,) by the first branch; also return its N attention weights."""
+        attention = self.attend(patches)[0]
         return attention @ patches, attention
 
 
@@ -65,7 +70,6 @@ class BagClassifier(nn.Module):
         hidden: int,
         attention: int,
         dropout: float,
-        standardisation: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         """Build a head with fresh weights.
 
@@ -76,14 +80,9 @@ class BagClassifier(nn.Module):
             hidden: units of the patch embedding.
             attention: units of each gate (`abmil` only).
             dropout: probability of dropping a unit in training.
-            standardisation: mean and standard deviation (each of `features` values) to be taken from the features;
-                None leaves them as they are.
         """
         super().__init__()
         pools = {"abmil": lambda: GatedAttentionPool(hidden, attention, dropout), "mean": MeanPool, "max": MaxPool}
-        mean, deviation = standardisation or (None, None)
-        self.register_buffer("mean", mean)
-        self.register_buffer("deviation", deviation)
         self.embed = nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), ByteDropout(dropout))
         self.pool = pools[model]()
         self.classify = nn.Linear(hidden, classes)
@@ -94,7 +93,10 @@ class BagClassifier(nn.Module):
 
     def forward(self, bag: Tensor) -> tuple[Tensor, Tensor]:
         """Classify one bag of (N, features), N > 0: return (classes,) logits and (N,) attention."""
-        if self.mean is not None:
-            bag = (bag - self.mean) / self.deviation
         pooled, attention = self.pool(self.embed(bag))
         return self.classify(pooled), attention
+
+    def loss(self, bag: Tensor, target: int) -> Tensor:
+        """Cross-entropy of one bag of (N, features) whose class is `target`."""
+        logits, _ = self(bag)
+        return functional.cross_entropy(logits, torch.tensor(target, device=bag.device))

@@ -1,6 +1,7 @@
 """`results/splits/{task}.csv`: each slide's place in each split."""
 
 import csv
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,19 +20,30 @@ class Member(NamedTuple):
     slide: str
     patient: str
     label: str
-    leaked: int  # 1 for a tested slide whose patient is in training or validation too, which imported splits may have
+    leaked: int  # 1 where the patient is in another set of this split too, as imported splits may have it
 
 
 def check_disjoint(members: Iterable[Member], source: str) -> None:
-    """Raise `UserError` naming patient and fold if a patient is in two sets of one fold."""
-    seen: dict[tuple[int, float, int, str], str] = {}
+    """Raise `UserError` naming patient and fold if a patient who is not marked as leaked is in two sets of one fold."""
+    seen: dict[tuple[int, float, int, str], Member] = {}
     for member in members:
-        other = seen.setdefault((member.repeat, member.fraction, member.fold, member.patient), member.set)
-        if other != member.set:
+        other = seen.setdefault((member.repeat, member.fraction, member.fold, member.patient), member)
+        if other.set != member.set and not (other.leaked and member.leaked):
             raise UserError(
-                f"{source}: patient '{member.patient}' is in {other} and in {member.set} of fold {member.fold} "
+                f"{source}: patient {member.patient!r} is in {other.set} and in {member.set} of fold {member.fold} "
                 f"(fraction {member.fraction}, repeat {member.repeat}); put all slides of a patient on one side"
             )
+
+
+def folds_without_a_class(members: Iterable[Member]) -> tuple[int, int]:
+    """How many folds of all repeats test no slide of some class, and how many there are."""
+    classes: set[str] = set()
+    tested: dict[tuple[int, int], set[str]] = defaultdict(set)
+    for member in members:
+        classes.add(member.label)
+        if member.set == "test":
+            tested[member.repeat, member.fold].add(member.label)
+    return sum(found != classes for found in tested.values()), len(tested)
 
 
 def write_splits(path: Path, members: Iterable[Member]) -> None:
@@ -42,21 +54,33 @@ def write_splits(path: Path, members: Iterable[Member]) -> None:
         writer.writerows(members)
 
 
+def read_members(path: Path) -> list[Member]:
+    """Read what `write_splits` wrote, as it is.
+
+    Raises:
+        UserError: a column is missing, or holds something else.
+    """
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            return [
+                Member(
+                    int(row["repeat"]),
+                    float(row["fraction"]),
+                    int(row["fold"]),
+                    row["set"],
+                    row["slide"],
+                    row["patient"],
+                    row["label"],
+                    int(row["leaked"]),
+                )
+                for row in csv.DictReader(file)
+            ]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise UserError(f"{path}: not a split file of this workflow ({error!r}); delete it and rerun") from error
+
+
 def read_splits(path: Path) -> list[Member]:
     """Read what `write_splits` wrote, and check again that no patient is on two sides."""
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        members = [
-            Member(
-                int(row["repeat"]),
-                float(row["fraction"]),
-                int(row["fold"]),
-                row["set"],
-                row["slide"],
-                row["patient"],
-                row["label"],
-                int(row["leaked"]),
-            )
-            for row in csv.DictReader(file)
-        ]
+    members = read_members(path)
     check_disjoint(members, str(path))
     return members

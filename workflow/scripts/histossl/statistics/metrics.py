@@ -5,6 +5,8 @@ A bootstrap resample is a row of weights: how often each prediction was drawn. E
 `ones(n)` gives the figure itself. What a resample does not define (a class that was not drawn) is NaN.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,22 +40,75 @@ def auc(positive: NDArray[np.bool_], scores: Floats, weights: Floats, strata: In
     Returns:
         (R,); NaN where there is no such pair.
     """
-    strata = np.zeros(len(scores), np.int64) if strata is None else strata
-    order = np.lexsort((scores, strata))
-    strata, scores = strata[order], scores[order]
-    new_stratum = np.r_[True, strata[1:] != strata[:-1]]
-    tie_starts = np.flatnonzero(new_stratum | np.r_[True, scores[1:] != scores[:-1]])
-    stratum_starts = np.flatnonzero(new_stratum[tie_starts])
+    runs = Runs.of(scores, strata)
+    positives, negatives = (runs.sums(weights * rows) for rows in (positive, ~positive))
+    won = (positives * (runs.below(negatives) + negatives / 2)).sum(axis=1)
+    return divide(won, (runs.totals(positives) * runs.totals(negatives)).sum(axis=1))
 
-    drawn = weights[:, order]
-    positives = np.add.reduceat(drawn * positive[order], tie_starts, axis=1)
-    negatives = np.add.reduceat(drawn, tie_starts, axis=1) - positives
-    below = np.cumsum(negatives, axis=1) - negatives
-    sizes = np.diff(np.r_[stratum_starts, len(tie_starts)])
-    below -= np.repeat(below[:, stratum_starts], sizes, axis=1)
-    won = (positives * (below + negatives / 2)).sum(axis=1)
-    pairs = np.add.reduceat(positives, stratum_starts, axis=1) * np.add.reduceat(negatives, stratum_starts, axis=1)
-    return divide(won, pairs.sum(axis=1))
+
+class Runs(NamedTuple):
+    """Rows sorted by stratum and score, where rows of one stratum with the same score make a run.
+
+    Attributes:
+        order: (n,) the rows in this order.
+        starts: (runs,) where in `order` each run starts.
+        strata: (strata,) the first run of each stratum.
+    """
+
+    order: Integers
+    starts: Integers
+    strata: Integers
+
+    @classmethod
+    def of(cls, scores: Floats, strata: Integers | None) -> "Runs":
+        """The runs of some scores (n,) in strata (n,), which are one stratum if None."""
+        strata = np.zeros(len(scores), np.int64) if strata is None else strata
+        order = np.lexsort((scores, strata))
+        strata, scores = strata[order], scores[order]
+        new_stratum = np.r_[True, strata[1:] != strata[:-1]]
+        starts = np.flatnonzero(new_stratum | np.r_[True, scores[1:] != scores[:-1]])
+        return cls(order, starts, np.flatnonzero(new_stratum[starts]))
+
+    def sums(self, weights: Floats) -> Floats:
+        """Weight of each run, (R, runs), of weights of the rows (R, n)."""
+        return np.add.reduceat(weights[:, self.order], self.starts, axis=1)
+
+    def totals(self, sums: Floats) -> Floats:
+        """Weight of each stratum, (R, strata), of weights of the runs."""
+        return np.add.reduceat(sums, self.strata, axis=1)
+
+    def spread(self, totals: Floats) -> Floats:
+        """What is known of strata, (R, strata), for each of their runs, (R, runs)."""
+        return np.repeat(totals, np.diff(np.r_[self.strata, len(self.starts)]), axis=1)
+
+    def below(self, sums: Floats) -> Floats:
+        """Weight of the runs of the same stratum with lower scores, (R, runs), of weights of the runs."""
+        lower = np.cumsum(sums, axis=1) - sums
+        return lower - self.spread(lower[:, self.strata])
+
+
+def average_precision(
+    positive: NDArray[np.bool_], scores: Floats, weights: Floats, strata: Integers | None = None
+) -> Floats:
+    """Average precision: the mean over the positives of the precision among the rows that score at least as high.
+
+    One stratum gives scikit-learn's `average_precision_score`. With `strata` a positive is ranked among the rows of
+    its own stratum, because scores of different models have no common scale.
+
+    Args:
+        positive: (n,) which rows are positive.
+        scores: (n,) higher means more positive.
+        weights: (R, n).
+        strata: (n,) stratum of each row.
+
+    Returns:
+        (R,); NaN where there is no positive.
+    """
+    runs = Runs.of(scores, strata)
+    positives, every = runs.sums(weights * positive), runs.sums(weights)
+    found, retrieved = (runs.spread(runs.totals(sums)) - runs.below(sums) for sums in (positives, every))
+    precision = np.divide(found, retrieved, out=np.zeros_like(found), where=positives > 0)
+    return divide((positives * precision).sum(axis=1), positives.sum(axis=1))
 
 
 def class_aucs(labels: Integers, probabilities: Floats, weights: Floats, strata: Integers | None = None) -> Floats:
@@ -81,6 +136,31 @@ def recalls(labels: Integers, probabilities: Floats, weights: Floats) -> Floats:
     member = labels[:, None] == np.arange(probabilities.shape[1])
     hit = member & (probabilities.argmax(axis=1) == labels)[:, None]
     return divide(weights @ hit.astype(float), weights @ member.astype(float))
+
+
+def class_average_precisions(
+    labels: Integers, probabilities: Floats, weights: Floats, strata: Integers | None = None
+) -> Floats:
+    """One-against-rest average precision of every class, (R, classes); arguments as for `class_aucs`."""
+    classes = range(probabilities.shape[1])
+    return np.stack([average_precision(labels == c, probabilities[:, c], weights, strata) for c in classes], axis=1)
+
+
+def f1_scores(labels: Integers, probabilities: Floats, weights: Floats) -> Floats:
+    """F1 of each class: (R, classes), NaN where a class has neither rows nor predictions.
+
+    2 TP / (rows of the class + rows predicted as the class). The mean over the classes is scikit-learn's
+    `f1_score(average="macro")`. Equal probabilities go to the first class.
+    """
+    classes = np.arange(probabilities.shape[1])
+    member, predicted = labels[:, None] == classes, probabilities.argmax(axis=1)[:, None] == classes
+    return divide(2 * weights @ (member & predicted), weights @ member + weights @ predicted)
+
+
+def class_means(labels: Integers, values: Floats, weights: Floats, classes: int) -> Floats:
+    """Mean of some values of the rows (n,) within each class: (R, classes), NaN without rows."""
+    member = labels[:, None] == np.arange(classes)
+    return divide(weights @ (member * values[:, None]), weights @ member)
 
 
 def mean_squared_error(target: Floats, prediction: Floats, weights: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """Judge methods by their stored predictions, each with an interval and beside its control."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -10,17 +10,16 @@ import numpy as np
 
 from histossl.errors import UserError
 from histossl.statistics import metrics
-from histossl.statistics.bootstrap import cluster_bootstrap, percentile_interval
+from histossl.statistics.bootstrap import bca_interval, cluster_bootstrap, cluster_jackknife, percentile_interval
 from histossl.statistics.metrics import Floats
-from histossl.tables.predictions import PROBABILITY, Row, class_names, read_predictions
+from histossl.tables.figures import FIGURES, fold_values
+from histossl.tables.kinds import KINDS, Kind, clusters_of
+from histossl.tables.predictions import Row, class_names, read_predictions
 from histossl.tables.seen_patients import count_seen
-
-MACRO_AUC, BALANCED_ACCURACY = "auc", "balanced_accuracy"
-REGRESSION_FIGURES = ("mse", "spearman", "kendall_tau_b", "prediction_probability")
 
 
 class Estimate(NamedTuple):
-    """A figure with its bootstrap interval; NaN where undefined."""
+    """A figure with its interval; NaN where undefined."""
 
     value: float
     low: float
@@ -42,6 +41,27 @@ class Resampling:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What was computed from the predictions of one method.
+
+    Attributes:
+        rows: its predictions, sorted by the key of their kind.
+        clusters: (n,) patient, or group of patches, of each.
+        names: (m,) the figures; methods are compared by the first.
+        values: (m,) their values.
+        samples: (R, m) those of the resamples, the same for methods with the same clusters.
+        folds: (k,) the first figure of each fold of each repeat, NaN where its test set lacks a class.
+    """
+
+    rows: list[Row]
+    clusters: list[str]
+    names: list[str]
+    values: Floats
+    samples: Floats
+    folds: Floats
+
+
+@dataclass(frozen=True)
 class Judged:
     """One method on one task.
 
@@ -50,16 +70,20 @@ class Judged:
         encoder: name of the encoder.
         head: name of the slide model or of the probe.
         fraction: share of the training patients, as written in the predictions; empty for patch tasks.
-        classes: the classes, empty for regression.
-        figures: estimates by name: `auc` (macro), `balanced_accuracy` and `auc_<class>`, or the regression figures.
+        classes: the classes that have a probability, empty for regression and retrieval.
+        figures: estimates by name (`histossl.tables.figures`); methods are compared by the first.
         differences: figure minus the control's on the same resamples; empty without a control.
         control: the encoder that it was compared with, or empty.
-        folds: macro AUC of each fold in which it is defined; empty for patch tasks.
+        folds: the first figure of each fold of each repeat in which it is defined.
+        folds_left_out: number of the others, whose test set lacks a class.
         rows: number of slides or patches.
         clusters: number of patients, or of patch groups.
+        leaked: in how many of the tests of a patient in a fold the patient was in training too, as imported splits may
+            have it, and how many there are.
         seen: how many of the tested patients (or groups) the encoder was trained on, and how many there are; None
             where it is not known.
         stain: how the colours of the data were normalised, such as `macenko -> none` for training and test.
+        measured: what this was computed from.
     """
 
     task: str
@@ -71,33 +95,18 @@ class Judged:
     differences: Mapping[str, Estimate]
     control: str
     folds: tuple[float, ...]
+    folds_left_out: int
     rows: int
     clusters: int
+    leaked: tuple[int, int]
     seen: tuple[int, int] | None
     stain: str
-
-
-@dataclass(frozen=True)
-class Kind:
-    """The columns of one kind of prediction file; a method is named by task, encoder, `head` and `fraction`."""
-
-    head: str
-    fraction: bool
-    key: tuple[str, ...]
-    cluster: str
-    truth: str
+    measured: Measured
 
     @property
-    def identity(self) -> tuple[str, ...]:
-        """Columns that name a method."""
-        return ("task", "encoder", self.head) + (("fraction",) if self.fraction else ())
-
-
-KINDS = {
-    "slide": Kind("model", True, ("repeat", "fold", "seed", "slide"), "patient", "label"),
-    "classification": Kind("probe", False, ("fold", "path"), "group", "label"),
-    "regression": Kind("probe", False, ("fold", "path"), "group", "target"),
-}
+    def family(self) -> tuple[str, str, str]:
+        """What methods have in common that differ in their encoder alone."""
+        return self.task, self.head, self.fraction
 
 
 def judge(
@@ -112,7 +121,7 @@ def judge(
 
     Args:
         paths: prediction files of one kind.
-        kind: `slide`, `classification` or `regression`.
+        kind: one of `KINDS`.
         controls: the control of each encoder that has one, such as the same network untrained. A task that does not
             evaluate the control shows no difference.
         resampling: how intervals are computed.
@@ -127,22 +136,10 @@ def judge(
     """
     columns = KINDS[kind]
     methods = read_predictions(paths, columns.identity, columns.key)
-    names: dict[tuple[str, ...], list[str]] = {}
-    values: dict[tuple[str, ...], Floats] = {}
-    samples: dict[tuple[str, ...], Floats] = {}
+    measured: dict[tuple[str, ...], Measured] = {}
+    estimates: dict[tuple[str, ...], dict[str, Estimate]] = {}
     for identity, rows in methods.items():
-        names[identity], figures = regression_figures(rows) if kind == "regression" else class_figures(rows)
-        values[identity] = figures(metrics.ones(len(rows)))[0]
-        samples[identity] = cluster_bootstrap(
-            figures, clusters_of(rows, columns.cluster), resampling.resamples, resampling.seed
-        )
-
-    def estimates(identity: tuple[str, ...], value: Floats, sampled: Floats) -> dict[str, Estimate]:
-        intervals = [percentile_interval(column, resampling.level) for column in sampled.T]
-        return {
-            name: Estimate(float(figure), *interval)
-            for name, figure, interval in zip(names[identity], value, intervals, strict=True)
-        }
+        measured[identity], estimates[identity] = measure(rows, kind, resampling)
 
     judged = []
     for identity, rows in methods.items():
@@ -151,105 +148,71 @@ def judge(
         other = (task, control, head, *fraction)
         if other in methods:
             check_paired(identity, rows, other, methods[other], columns)
-            differences = estimates(identity, values[identity] - values[other], samples[identity] - samples[other])
+            differences = difference(measured[identity], measured[other], resampling)
+        folds = measured[identity].folds
         judged.append(
             Judged(
-                task,
-                encoder,
-                head,
-                fraction[0] if fraction else "",
-                tuple(class_names(rows)),
-                estimates(identity, values[identity], samples[identity]),
-                differences,
-                control if differences else "",
-                fold_aucs(rows) if kind == "slide" else (),
-                len({row[columns.key[-1]] for row in rows}),
-                len(set(clusters_of(rows, columns.cluster))),
-                count_seen([row[columns.cluster] for row in rows], seen.get(encoder)),
-                stains.get(task, {}).get(encoder, "none"),
+                task=task,
+                encoder=encoder,
+                head=head,
+                fraction=fraction[0] if fraction else "",
+                classes=tuple(class_names(rows)),
+                figures=estimates[identity],
+                differences=differences,
+                control=control if differences else "",
+                folds=tuple(map(float, folds[~np.isnan(folds)])),
+                folds_left_out=int(np.isnan(folds).sum()),
+                rows=len({row[columns.key[-1]] for row in rows}),
+                clusters=len(set(measured[identity].clusters)),
+                leaked=count_leaked(rows, columns.cluster),
+                seen=count_seen([row[columns.cluster] for row in rows], seen.get(encoder)),
+                stain=stains.get(task, {}).get(encoder, "none"),
+                measured=measured[identity],
             )
         )
     place = {name: index for index, name in enumerate(dict.fromkeys(method.task for method in judged))}
     return sorted(judged, key=lambda method: (place[method.task], -float(method.fraction or 1)))
 
 
+def measure(rows: list[Row], kind: str, resampling: Resampling) -> tuple[Measured, dict[str, Estimate]]:
+    """Compute the figures of a method, those of the resamples, and their intervals."""
+    names, figures = FIGURES[kind](rows)
+    clusters = clusters_of(rows, KINDS[kind].cluster)
+    values = figures(metrics.ones(len(rows)))[0]
+    samples = cluster_bootstrap(figures, clusters, resampling.resamples, resampling.seed)
+    left_out = cluster_jackknife(figures, clusters)
+    estimates = {
+        name: Estimate(float(values[i]), *bca_interval(samples[:, i], values[i], left_out[:, i], resampling.level))
+        for i, name in enumerate(names)
+    }
+    return Measured(rows, clusters, names, values, samples, fold_values(rows, figures)), estimates
+
+
+def difference(first: Measured, second: Measured, resampling: Resampling) -> dict[str, Estimate]:
+    """First minus second in every figure, with percentile intervals over the same resamples of the same clusters."""
+    between = first.samples - second.samples
+    return {
+        name: Estimate(float(value), *percentile_interval(column, resampling.level))
+        for name, value, column in zip(first.names, first.values - second.values, between.T, strict=True)
+    }
+
+
 def check_paired(
     identity: tuple[str, ...], rows: list[Row], other: tuple[str, ...], other_rows: list[Row], columns: Kind
 ) -> None:
-    """Raise `UserError` unless the control was tested on the same rows with the same truth."""
-    what = " ".join(identity)
+    """Raise `UserError` unless two methods were tested on the same rows with the same truth."""
     compared = (*columns.key, columns.cluster, columns.truth)
     if [[row[name] for name in compared] for row in rows] != [[row[name] for name in compared] for row in other_rows]:
         raise UserError(
-            f"'{what}' and its control '{other[1]}' were not tested on the same rows; compute both from the same "
-            f"splits and data set"
+            f"'{' '.join(identity)}' and '{' '.join(other)}' were not tested on the same rows; compute both from the "
+            f"same splits and data set"
         )
 
 
-def clusters_of(rows: Sequence[Row], column: str) -> list[str]:
-    """Cluster of each row; a patch without a group is a cluster of its own."""
-    return [f"group {row[column]}" if row[column] else f"patch {row['path']}" for row in rows]
-
-
-def class_figures(rows: Sequence[Row]) -> tuple[list[str], Callable[[Floats], Floats]]:
-    """Names of the classification figures of some predictions, and a function from weights to the figures.
-
-    Predictions of different folds or seeds come from different models and are not compared with each other. Classes
-    that no row has are left out of the means.
-    """
-    classes = class_names(rows)
-    labels, probabilities = class_arrays(rows, classes)
-    strata = np.unique([f"{row.get('repeat')} {row['fold']} {row.get('seed')}" for row in rows], return_inverse=True)[1]
-    alone = metrics.ones(len(rows))
-    ranked = ~np.isnan(metrics.class_aucs(labels, probabilities, alone, strata)[0])
-    present = np.isin(np.arange(len(classes)), labels)
-
-    def figures(weights: Floats) -> Floats:
-        aucs = metrics.class_aucs(labels, probabilities, weights, strata)
-        recalls = metrics.recalls(labels, probabilities, weights)
-        return np.column_stack([mean(aucs[:, ranked]), mean(recalls[:, present]), aucs])
-
-    return [MACRO_AUC, BALANCED_ACCURACY, *(f"auc[{name}]" for name in classes)], figures
-
-
-def class_arrays(rows: Sequence[Row], classes: Sequence[str]) -> tuple[metrics.Integers, Floats]:
-    """Class indices (n,) and probabilities (n, classes) of predictions."""
-    index = {name: position for position, name in enumerate(classes)}
-    probabilities = [[float(row[PROBABILITY + name]) for name in classes] for row in rows]
-    return np.array([index[row["label"]] for row in rows]), np.array(probabilities)
-
-
-def regression_figures(rows: Sequence[Row]) -> tuple[list[str], Callable[[Floats], Floats]]:
-    """Names of the regression figures of some predictions, and a function from weights to the figures."""
-    target = np.array([float(row["target"]) for row in rows])
-    prediction = np.array([float(row["prediction"]) for row in rows])
-
-    def figures(weights: Floats) -> Floats:
-        concordances = metrics.concordance(target, prediction, weights)
-        return np.column_stack(
-            [
-                metrics.mean_squared_error(target, prediction, weights),
-                metrics.spearman(target, prediction, weights),
-                metrics.kendall(target, prediction, weights, concordances),
-                metrics.prediction_probability(target, weights, concordances),
-            ]
-        )
-
-    return list(REGRESSION_FIGURES), figures
-
-
-def fold_aucs(rows: Sequence[Row]) -> tuple[float, ...]:
-    """Macro AUC of each fold, the mean over its seeds; folds whose test set lacks a class are left out."""
-    classes = class_names(rows)
-    aucs = []
-    for fold in sorted({row["fold"] for row in rows}, key=int):
-        inside = [row for row in rows if row["fold"] == fold]
-        labels, probabilities = class_arrays(inside, classes)
-        seeds = np.unique([row["seed"] for row in inside], return_inverse=True)[1]
-        aucs.append(float(mean(metrics.class_aucs(labels, probabilities, metrics.ones(len(inside)), seeds))[0]))
-    return tuple(value for value in aucs if not np.isnan(value))
-
-
-def mean(columns: Floats) -> Floats:
-    """Mean over the columns, NaN where one is NaN or there is none."""
-    return columns.mean(axis=1) if columns.shape[1] else np.full(len(columns), np.nan)
+def count_leaked(rows: Sequence[Row], cluster: str) -> tuple[int, int]:
+    """In how many of the tests of a patient in a fold the patient was in training too, and how many there are."""
+    tests: dict[tuple[str, str, str], bool] = {}
+    for row in rows:
+        test = (row.get("repeat", ""), row["fold"], row[cluster])
+        tests[test] = tests.get(test, False) or row.get("leaked", "0") not in ("0", "")
+    return sum(tests.values()), len(tests)

@@ -87,7 +87,8 @@ def markdown_text(text: str) -> str:
     """Escape what Markdown or HTML would take for markup; an underscore inside a word is no markup."""
     if isinstance(text, Figures):
         return str(text)
-    return re.sub(r"([\\`*|<>&\[\]~$#])|(?<!\w)_|_(?!\w)", r"\\\g<0>", " ".join(text.split()))
+    escaped = re.sub(r"([\\`*|>\[\]~$#])|(?<!\w)_|_(?!\w)", r"\\\g<0>", " ".join(text.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")  # not every renderer heeds a backslash before these
 
 
 LATEX = {
@@ -105,6 +106,7 @@ LATEX = {
     "]": "{]}",
     "*": "{*}",
     "±": r"$\pm$",
+    "†": r"\textdagger{}",
 } | {character: "\\" + character for character in "&%$#_"}
 
 
@@ -141,14 +143,32 @@ def latex(sections: Sequence[Section], notes: Sequence[str]) -> str:
     return "% needs \\usepackage{booktabs} and, for quotes, \\usepackage[T1]{fontenc}\n" + "\n\n".join(tables) + "\n"
 
 
-def csv_table(records: Sequence[Mapping[str, object]]) -> str:
-    """Records as CSV, columns in the order in which the records name them; what a record lacks stays empty."""
+def csv_table(records: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> str:
+    """Records as CSV, columns in the order in which the records name them; what a record lacks stays empty.
+
+    A text that a spreadsheet would run as a formula gets an apostrophe before it.
+
+    Args:
+        records: the rows.
+        columns: come first, and are there without any record.
+    """
     text = io.StringIO()
-    columns = list(dict.fromkeys(name for record in records for name in record))
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
+    columns = list(dict.fromkeys([*columns, *(name for record in records for name in record)]))
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(no_formula, columns))
+    writer.writerows([no_formula(record.get(name, "")) for name in columns] for record in records)
     return text.getvalue()
+
+
+def no_formula(value: object) -> object:
+    """The value, with an apostrophe before a text that begins like a formula and is no number."""
+    if not isinstance(value, str) or not re.match(r"[=@\t\r]|[+-].", value, re.DOTALL):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def write_table(
