@@ -90,7 +90,8 @@ def compare(kind: str, metric: str, sizes: tuple[int, int, int], k: int, repeats
         memory = memory_of(name, kind, metric, sizes, k)
         print(f"{kind} {metric} {name}: {statistics.median(taken):.2f} s of processor time, {memory} MB", flush=True)
     print(
-        f"{kind} {metric}: ours is {statistics.median(ratios):.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f}); "
+        f"{kind} {metric}: ours is {statistics.median(ratios):.2f} times as fast "
+        f"({min(ratios):.2f} to {max(ratios):.2f}); "
         f"{differing} of {exact.size} neighbours differ from scikit-learn's in float64",
         flush=True,
     )

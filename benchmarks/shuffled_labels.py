@@ -57,15 +57,16 @@ class Cohort:
 
 
 class Outcome(NamedTuple):
-    """One shuffle: whether each encoder's AUC interval contains 0.5, their AUCs, and p of the pairwise test."""
+    """One shuffle: whether each encoder's AUC interval contains 0.5, their AUCs, and p of both pairwise tests."""
 
     contains: tuple[bool, ...]
     aucs: tuple[float, ...]
     p: float
+    over_folds: float
 
 
 def draw_cohort(patients: int, seed: int) -> Cohort:
-    """Patients with one to three slides of 40 to 120 patches, seen by two encoders of 32 and 64 features."""
+    """Patients with one or two slides of 30 to 80 patches, seen by two encoders of 32 and 64 features."""
     rng = np.random.default_rng(seed)
     tissues = rng.normal(size=(4, LATENT))
     widths = {"narrow": 32, "wide": 64}
@@ -74,8 +75,8 @@ def draw_cohort(patients: int, seed: int) -> Cohort:
     bags: dict[str, dict[str, Bag]] = {name: {} for name in widths}
     for patient in range(patients):
         own, shares = rng.normal(size=LATENT) * 0.5, rng.dirichlet(np.ones(len(tissues)))
-        for copy in range(rng.integers(1, 4)):
-            count = int(rng.integers(40, 121))
+        for copy in range(rng.integers(1, 3)):
+            count = int(rng.integers(30, 81))
             slide = f"s{patient:03d}-{copy}"
             patches = tissues[rng.choice(len(tissues), count, p=shares)] + own + rng.normal(size=LATENT) * 0.3
             patches = patches + rng.normal(size=(count, LATENT))
@@ -127,14 +128,16 @@ def shuffle(number: int, cohort: Cohort, folds: int, settings: HeadSettings, res
         judged = judge(files, "slide", {}, resampling)
         (pair,) = compare_encoders(judged, "slide", resampling)
     aucs = [method.figures[MACRO_AUC] for method in judged]
-    return Outcome(tuple(auc.low <= 0.5 <= auc.high for auc in aucs), tuple(auc.value for auc in aucs), pair.p)
+    return Outcome(
+        tuple(auc.low <= 0.5 <= auc.high for auc in aucs), tuple(auc.value for auc in aucs), pair.p, pair.resampled
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Shuffle, and count what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shuffles", type=int, default=200)
-    parser.add_argument("--patients", type=int, default=60, help="of the drawn cohort")
+    parser.add_argument("--patients", type=int, default=48, help="of the drawn cohort")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--resamples", type=int, default=1000)
@@ -156,13 +159,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         for outcome in pool.map(run, range(arguments.shuffles)):
             outcomes.append(outcome)
             progress.advance()
-    found = np.mean([outcome.p < 0.05 for outcome in outcomes])
+    found, over_folds = (np.mean([p < 0.05 for p in each]) for each in list(zip(*outcomes, strict=True))[2:])
     print(f"{len(cohort.patients)} slides of {len(set(cohort.patients.values()))} patients, {len(outcomes)} shuffles")
     for index, encoder in enumerate(cohort.bags):
         aucs = [outcome.aucs[index] for outcome in outcomes]
         share = np.mean([outcome.contains[index] for outcome in outcomes])
         print(f"{encoder}: AUC {np.mean(aucs):.3f} ± {np.std(aucs, ddof=1):.3f}; {share:.1%} of intervals contain 0.5")
-    print(f"pairwise test: p < 0.05 in {found:.1%} (goal: at most {GOAL:.0%})")
+    print(f"DeLong, the tables' test: p < 0.05 in {found:.1%} (goal: at most {GOAL:.0%})")
+    print(f"corrected resampled t over folds: p < 0.05 in {over_folds:.1%}")
     sys.exit(int(found > GOAL))
 
 

@@ -21,8 +21,8 @@ patch_tasks:
 
 A preset fills in `layout` and `spacing_um`; what the config says itself goes before it. Data sets of your own need no
 preset: `source` is a folder with a folder of pictures for each class, or a CSV sheet with the columns `path`, `label`
-or `target`, and if you like `split` and `group`. Patches of one group, such as a patient, are never on both sides. A task
-without `test` is tested in folds of `train`; what `probes` there are is said in [probes](probes.md).
+or `target`, and if you like `split` and `group`. Patches of one group, such as a patient, are never on both sides. A
+task without `test` is tested in folds of `train`; what `probes` there are is said in [probes](probes.md).
 
 Before unpacking, compare what you downloaded with the published checksums:
 

@@ -11,9 +11,9 @@ rule probe_patches:
         "results/benchmarks/probe_patches/{task}/{encoder}/{probe}.tsv"
     wildcard_constraints:
         probe=NAME,
-    threads: COMPUTE["probe_threads"]
     conda:
         "../envs/evaluation.yaml"
+    threads: COMPUTE["probe_threads"]
     resources:
         mem_mb=grow(8000),
         runtime=grow(60),

@@ -46,9 +46,7 @@ def test_real_slides_go_through_the_chain(workplace):
             "tilings": {"p160": {"patch_px": 160, "spacing_um": 0.5}},
             "encoders": {"random": {"timm": {**network, **rgb}}},
             "patch_datasets": {"colorectal": {"source": "patches.csv", "spacing_um": 0.5}},
-            "patch_tasks": {
-                "tissue": {"train": "colorectal:train", "test": "colorectal:test", "probes": {"knn": {}}}
-            },
+            "patch_tasks": {"tissue": {"train": "colorectal:train", "test": "colorectal:test", "probes": {"knn": {}}}},
             "slide_tasks": {},
         }
     )

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from histossl.config.check import check_config
+from histossl.config.check import check_config, check_study
 from histossl.config.load import load_config
 from histossl.config.sheets import SlideRow
 from histossl.errors import UserError
@@ -321,3 +321,63 @@ def test_checking_splits_imports_no_large_library():
     folder = SCHEMA.parents[2] / "workflow/scripts"
     found = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     assert found.stdout == "set()\n"
+
+
+@pytest.fixture
+def compared(config):
+    """A config whose tables are put beside the study's."""
+    crc = {"train": "crc", "probes": {"knn": {}, "linear": {}}}
+    study = {
+        "published": "chen_krishnan_2022",
+        "methods": {"imagenet": "published", "dino": "random"},
+        "tables": {
+            "slide": {"task": "subtype", "model": "mean"},
+            "crc100k_raw": {"task": "tissue", "probe": "knn"},
+        },
+    }
+    return {**config, "patch_tasks": {"tissue": crc}, "study": study}
+
+
+def compare(config):
+    check_study(load_config(config, SCHEMA), SCHEMA.parents[1] / "published")
+
+
+def test_a_study_of_known_names_passes_and_so_does_none(config, compared):
+    compare(compared)
+    compare(config)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("published", "chen_2022", "chen_2022.yaml: there is no such published study; there are chen_krishnan_2022"),
+        (
+            "methods.dimo",
+            "random",
+            "study.methods names 'dimo', which the study .* does not define; did you mean 'dino'",
+        ),
+        ("methods.dino", "randm", "study.methods.dino names 'randm', .* did you mean 'random'"),
+        ("tables.slides", {"task": "subtype"}, "study.tables names 'slides', .* did you mean 'slide'"),
+        ("tables.slide.task", "subtypes", "study.tables.slide.task names 'subtypes', .* did you mean 'subtype'"),
+        ("tables.slide.model", "clam_sb", "study.tables.slide.model names 'clam_sb', .* there are mean"),
+        (
+            "tables.slide",
+            {"task": "subtype", "probe": "knn"},
+            "has task, probe; give task, one of slide_tasks, and model",
+        ),
+        ("tables.crc100k_raw", {"task": "tissue"}, "crc100k_raw has task; give task, one of patch_tasks, and probe"),
+        (
+            "tables.crc100k_raw.probe",
+            "linear",
+            "probe is 'linear', .* of the kind regression; .* of the kind classific",
+        ),
+    ],
+)
+def test_what_a_study_names_and_nobody_defines_is_said(compared, place, value, said):
+    *above, key = place.split(".")
+    node = compared["study"]
+    for name in above:
+        node = node[name]
+    node[key] = value
+    with pytest.raises(UserError, match=said):
+        compare(compared)

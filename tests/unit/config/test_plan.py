@@ -176,3 +176,15 @@ def test_splits_follow_the_content_of_split_files(tmp_path):
     (tmp_path / "splits_1.csv").write_text("2")
     assert plan.hash_split_files(config, "t") != before
     assert plan.hash_split_files(config, "drawn") == 0
+
+
+def test_a_study_needs_the_predictions_that_it_names_and_that_are_made():
+    tables = {"slide": {"task": "subtype", "model": "abmil"}, "cells": {"task": "cells", "probe": "linear"}}
+    task = {**CONFIG["slide_tasks"]["subtype"], "models": {"abmil": {}, "mean": {}}}
+    study = {"methods": {"a": "whole", "b": "without"}, "tables": tables}
+    needed = plan.study_predictions({**CONFIG, "slide_tasks": {"subtype": task}, "study": study})
+    assert needed["slide"] == ["results/slide_eval/subtype/whole/abmil/predictions.csv"]
+    assert needed["regression"] == ["results/patch_eval/cells/without/linear/predictions.csv"]
+    assert needed["classification"] == []
+    none = plan.study_predictions({**CONFIG, "slide_tasks": {}, "study": None})
+    assert not any(none.values())

@@ -69,7 +69,15 @@ def test_heads_with_gated_attention_learn_what_their_modules_learn(model, layers
             torch.testing.assert_close(own, module, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "model", "layers"), [(AttentionStack, "clam_mb", CLAM), (ModuleStack, "mean", GATED)])
+@pytest.mark.parametrize(
+    ("kind", "model", "layers"),
+    [
+        (AttentionStack, "clam_mb", CLAM),
+        (ModuleStack, "mean", GATED),
+        (ModuleStack, "transmil", {"hidden": 16, "landmarks": 4, "dropout": 0.25}),
+        (ModuleStack, "dsmil", {"query": 8, "dropout": 0.25}),
+    ],
+)
 def test_a_head_alone_becomes_what_it_becomes_among_others_bit_for_bit(kind, model, layers):
     bag = torch.randn(40, 12, generator=torch.Generator().manual_seed(5))
     together = build(kind, model, layers)

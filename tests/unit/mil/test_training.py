@@ -115,18 +115,6 @@ def test_heads_become_the_same_alone_together_and_shared_out_over_threads(model)
     assert alone == together
 
 
-def test_a_head_whose_validation_loss_falls_no_more_is_not_trained_to_the_end(capfd):
-    settings = {"learning_rate": 0.5, "dropout": 0.0}
-    stopped = judged(**settings, epochs=50, early_stopping={"patience": 2, "min_epochs": 4})
-    assert "epoch 49" not in capfd.readouterr().err
-    enough = judged(**settings, epochs=50)
-    # With so high a rate the best epoch is an early one, so that stopping changes nothing but the time.
-    same = [
-        one.probabilities.tolist() == other.probabilities.tolist() for one, other in zip(stopped, enough, strict=True)
-    ]
-    assert np.mean(same) > 0.5
-
-
 def test_a_loss_that_is_no_number_is_named_by_its_head():
     bags = planted_bags()
     bags["s07"].features[3, 3] = np.nan
