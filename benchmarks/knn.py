@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 taskset -c 0 python benchmarks/knn.py
 
 Both search the same features in turn, on one thread; the ratio is the median of those of single rounds. `even` features
-are normal and independent, the hardest there are to prune; the variance of `uneven` ones falls with the component as a
-power, and they lie in clusters, which is nearer to what networks give. Neighbours are compared with scikit-learn's on
-float64 features. Memory is what a process of its own grows by at its peak, data not counted.
+are normal and independent; the variance of `uneven` ones falls with the component, and they lie in clusters, which is
+nearer to what networks give. Neighbours are compared with scikit-learn's on
+float64 features. Memory is what a process of its own grows by at its peak, data not counted (Linux).
 """
 
 import argparse

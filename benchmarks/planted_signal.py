@@ -84,6 +84,12 @@ class Found:
     auroc: float
 
 
+def read_config() -> dict[str, Any]:
+    """The demo's configuration, with its defaults."""
+    values = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    return load_config(values, ROOT / "config/schemas/config.schema.yaml", ROOT / "config/presets")
+
+
 def draw_truth(slide: str, specification: Path, width_px: int, height_px: int, seed: int) -> Truth:
     """Draw a slide of the cohort and keep the truth about it."""
     drawn = draw_slide(read_specification(specification, slide), seed, width_px, height_px, SPACING_UM)
@@ -206,8 +212,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/planted"))
     parser.add_argument("--results", type=Path, help="`results` of a finished demo")
     arguments = parser.parse_args(argv)
-    values = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
-    config = load_config(values, ROOT / "config/schemas/config.schema.yaml", ROOT / "config/presets")
+    config = read_config()
     phantom, sheet = config["phantom"], ROOT / config["slides"]["sheet"]
     with sheet.open(encoding="utf-8", newline="") as file:
         slides = [row["slide"] for row in csv.DictReader(file)]

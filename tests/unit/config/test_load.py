@@ -138,3 +138,11 @@ def test_the_demo_configuration_fits_the_schema():
     config = load_config(values, ROOT / "config/schemas/config.schema.yaml")
     assert set(values) <= set(config)
     assert load_config(config, ROOT / "config/schemas/config.schema.yaml") == config
+
+
+def test_the_probe_of_earlier_configurations_is_told_what_it_is_called_now():
+    values = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    task = next(iter(values["patch_tasks"].values()))
+    task["probe"] = {"probe": next(iter(task.pop("probes")))}
+    with pytest.raises(UserError, match=r"unknown key 'probe' at patch_tasks\.\w+; did you mean 'probes'"):
+        load_config(values, ROOT / "config/schemas/config.schema.yaml")

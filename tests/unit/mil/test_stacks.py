@@ -19,7 +19,7 @@ MODELS = [
     ("clam_sb", {**CLAM, "subtyping": False, "instance_loss": "cross_entropy"}),
     ("clam_mb", CLAM),
 ]
-SIZES = (31, 5, 1, 700, 8)
+SIZES = (31, 5, 1, 1100, 8)
 """Patches of the bags: one that has no instance loss, and one of more than a chunk."""
 
 

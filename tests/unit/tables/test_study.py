@@ -172,7 +172,9 @@ def test_other_classes_than_the_published_are_noted(tmp_path):
     assert any("in one of them alone: MUS" in note for note in study_notes(PUBLISHED, STUDY, results))
     eight = write_patches(tmp_path / "8.csv", "dino_ours")
     results = compute_results(PUBLISHED, STUDY, {"classification": [eight]})
-    assert not any("in one of them alone" in note for note in study_notes(PUBLISHED, STUDY, results))
+    notes = study_notes(PUBLISHED, STUDY, results)
+    assert not any("in one of them alone" in note for note in notes)
+    assert any(note.endswith("SN no: compared with crc by knn.") for note in notes)
 
 
 def test_inside_is_within_one_published_sd():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,25 +11,33 @@ Singles, Doubles, Indices = NDArray[np.float32], NDArray[np.float64], NDArray[np
 
 ROUNDING = 2.0**-24
 """Largest relative error of one float32 operation."""
-QUERIES, POINTS = 8192, 512
-"""Of one product: 16 MB of scores a thread."""
-PAIRS = 4096
-"""How many distances are computed at once."""
-MOST_CANDIDATES = 2**19
-"""How many wait until their distances are computed; that many there are only where very many points are alike."""
-SAMPLE = 4096, 128
-"""Points and queries by which the number of components is chosen."""
-PAIR_COST = 100.0
-"""Of one distance in float64, relative to one score of all components."""
+QUERIES, POINTS = 2048, 2048
+"""Queries and points of one product: 16 MB of scores a thread."""
+PAIRS = 256
+"""How many distances in float64 are computed at once, in a processor's cache."""
+MOST_CANDIDATES = 2**20
+"""Of one block of queries; beyond, they are judged in float64 at once, which many equal points need alone."""
+
+
+class Candidates(NamedTuple):
+    """Pairs of a query and a point that may be its neighbour."""
+
+    query: Indices
+    point: Indices
+    score: Singles
+
+    def take(self, chosen: NDArray[np.bool_] | Indices) -> "Candidates":
+        """Those that are chosen."""
+        return Candidates(*(column[chosen] for column in self))
 
 
 def nearest(points: Singles, queries: Singles, k: int, metric: str, threads: int = 1) -> tuple[Indices, Doubles]:
     """The `k` points nearest to each query, by distances in float64; equal ones in the order of the points.
 
-    Distances are computed for few pairs. Products of blocks in float32 give each pair a bound from below: its distance
-    in some principal components of the points, less what rounding can have added (the bound on inner products of
-    Higham 2002, section 3.1). A point is dropped where that is beyond the k-th best distance so far, so that the
-    neighbours are those of a search in float64 throughout. The fewer components do, the faster it is; a sample tells.
+    Products of blocks in float32 leave few candidates: a point is dropped where its score is worse than the k-th best
+    by more than rounding can explain (the bound on inner products of Higham 2002, section 3.1). The distances of the
+    others are computed in float64, so that the neighbours are those of a search in float64 throughout. Both sides are
+    centred first, which moves no distance and keeps the bound small where all features look alike.
 
     Args:
         points: (N, D) float32, finite.
@@ -41,10 +50,8 @@ def nearest(points: Singles, queries: Singles, k: int, metric: str, threads: int
         Indices of the points (Q, k), nearest first, and the distances (Q, k).
     """
     search = _Search(points, queries, k, metric)
-    size = min(QUERIES, -(-len(queries) // threads))
-    blocks = [np.arange(part.start, part.stop) for part in _parts(len(queries), size)]
     with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(search.block, blocks))
+        found = list(pool.map(search.block, range(0, len(queries), QUERIES)))
     return np.concatenate([index for index, _ in found]), np.concatenate([distance for _, distance in found])
 
 
@@ -54,134 +61,121 @@ class _Search:
     def __init__(self, points: Singles, queries: Singles, k: int, metric: str) -> None:
         self.points, self.queries, self.k, self.cosine = points, queries, k, metric == "cosine"
         self.point_scale, self.query_scale = self._scales(points), self._scales(queries)
-        # Around 0 rounding is small against distances, however alike the features are.
         self.centre = np.zeros(points.shape[1], np.float32)
+        # In pieces: a mean over a scaled copy of all points would need its memory.
         total = sum(self._centred(points, self.point_scale, part).sum(0, np.float64) for part in _parts(len(points)))
         self.centre = (total / len(points)).astype(np.float32)
-        self.axes = self._choose_axes()
-        lengths = [_squares(self._centred(points, self.point_scale, part)).max() for part in _parts(len(points))]
-        self.radius = float(np.sqrt(max(lengths))) * (1 + 1e-3)
-        """No centred point is longer."""
+        norms = [_square_norms(self._centred(points, self.point_scale, part)) for part in _parts(len(points))]
+        squares = np.concatenate(norms)
+        self.radius = float(np.sqrt(squares.max()))
+        # A point of length 0 is as far as a right angle, where its centred distance would be that of 60 degrees.
+        self.half_squares = ((squares + (self.point_scale == 0)) / 2).astype(np.float32)
 
-    def block(self, rows: Indices) -> tuple[Indices, Doubles]:
-        """Neighbours and distances of some queries."""
-        centred = self._centred(self.queries, self.query_scale, rows)
-        own = self._project(centred)
+    def block(self, first: int) -> tuple[Indices, Doubles]:
+        """Neighbours and distances of the queries from `first` on."""
+        part = slice(first, min(first + QUERIES, len(self.queries)))
+        own = self._centred(self.queries, self.query_scale, part)
+        slack = self._slack(np.sqrt(_square_norms(own)))
+        # Score: inner product minus half the point's square, which falls as the distance grows.
         left = np.column_stack([own, np.ones(len(own), np.float32)])
         right = np.empty((POINTS, left.shape[1]), np.float32)
         scores = np.empty(len(own) * POINTS, np.float32)
-        index, distance = np.zeros((len(rows), self.k), np.int64), np.full((len(rows), self.k), np.inf)
-        limits = self._limits(distance[:, -1], centred, own)
-        waiting: list[tuple[Indices, Indices]] = []
-        for number, piece in enumerate(_parts(len(self.points), POINTS), start=1):
+        least = np.full(len(own), -np.inf, np.float32)
+        kept = Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        found: list[Candidates] = []
+        for number, piece in enumerate(_parts(len(self.points)), start=1):
             width = piece.stop - piece.start
-            right[:width, :-1] = self._project(self._centred(self.points, self.point_scale, piece))
-            right[:width, -1] = -_squares(right[:width, :-1]) / 2
-            # Inner product less half the point's square: the higher, the nearer.
-            score = np.matmul(left, right[:width].T, out=scores[: len(own) * width].reshape(len(own), width))
+            right[:width, :-1] = self._centred(self.points, self.point_scale, piece)
+            right[:width, -1] = -self.half_squares[piece]
+            score = scores[: len(own) * width].reshape(len(own), width)
+            np.matmul(left, right[:width].T, out=score)
             if number == 1 and width > self.k:
-                best = [np.argpartition(score[part], -self.k, axis=1)[:, -self.k :] for part in _parts(len(own), 128)]
-                some = np.repeat(np.arange(len(own)), self.k), np.concatenate(best).ravel()
-                limits = self._limits(self._judge(rows, [some], index, distance)[1][:, -1], centred, own)
-            passed = np.flatnonzero(score.max(axis=1) >= limits)
-            hits = np.flatnonzero(score[passed] >= limits[passed, None])
-            waiting.append((passed[hits // width], piece.start + hits % width))
+                least = _kth_best(score, self.k) - slack
+            passing = np.flatnonzero(score.max(axis=1) >= least)
+            high = score[passing]
+            hits = np.flatnonzero(high >= least[passing, None])
+            found.append(Candidates(passing[hits // width], piece.start + hits % width, high.ravel()[hits]))
             # Each time twice as much has been seen: what passes in between is about k more for each query.
-            if number & (number - 1) == 0 or sum(len(query) for query, _ in waiting) > MOST_CANDIDATES:
-                index, distance = self._judge(rows, waiting, index, distance)
-                limits, waiting = self._limits(distance[:, -1], centred, own), []
-        return self._judge(rows, waiting, index, distance)
+            if number & (number - 1) == 0 or sum(len(some.query) for some in found) > MOST_CANDIDATES:
+                kept, least = self._prune(_join([kept, *found]), least, slack, part.start)
+                found = []
+        kept, _ = self._prune(_join([kept, *found]), least, slack, part.start)
+        index, distance = self._rank(kept, part.start)
+        return index.reshape(-1, self.k), distance.reshape(-1, self.k)
 
     def _scales(self, rows: Singles) -> Doubles:
         """What each row is multiplied by: 1, or with cosine what makes its length 1 (0 for a row of zeros)."""
         if not self.cosine:
             return np.ones(len(rows))
-        lengths = np.concatenate([np.sqrt(_squares(rows[part].astype(np.float64))) for part in _parts(len(rows))])
+        lengths = np.concatenate([np.sqrt(_square_norms(rows[part].astype(np.float64))) for part in _parts(len(rows))])
         return np.divide(1, lengths, out=np.zeros(len(rows)), where=lengths > 0)
 
-    def _centred(self, rows: Singles, scale: Doubles, part: slice | Indices) -> Singles:
+    def _centred(self, rows: Singles, scale: Doubles, part: slice) -> Singles:
         if not self.cosine:
             return rows[part] - self.centre
         return rows[part] * scale[part, None].astype(np.float32) - self.centre
 
-    def _project(self, centred: Singles) -> Singles:
-        return centred if self.axes is None else centred @ self.axes
+    def _slack(self, lengths: Singles) -> Singles:
+        """How far scores of equal distances may lie apart, for queries of such lengths from the centre: (Q,).
 
-    def _choose_axes(self) -> Singles | None:
-        """Principal axes (D, d) that make the search cheapest, judged by a sample; None for no projection at all."""
-        count, features = self.points.shape
-        if count * len(self.queries) < 50 * features**2 or count < 4 * SAMPLE[0]:
-            return None
-        every, asked = count // SAMPLE[0], max(1, len(self.queries) // SAMPLE[1])
-        sample = self._centred(self.points, self.point_scale, np.arange(0, count, every)).astype(np.float64)
-        queries = self._centred(self.queries, self.query_scale, np.arange(0, len(self.queries), asked))
-        axes = np.linalg.eigh(sample.T @ sample)[1][:, ::-1]
-        turned, turned_queries = sample @ axes, queries.astype(np.float64) @ axes
-        shares = {part: max(1, features // part) for part in (16, 8, 4, 2)}
-        nearest_square = _square_distances(turned_queries, turned).min(axis=1, keepdims=True)
-        costs = {features: 1.0}
-        for width in shares.values():
-            passed = _square_distances(turned_queries[:, :width], turned[:, :width]) <= nearest_square
-            costs[width] = width / features + PAIR_COST * float(passed.mean())
-        width = min(costs, key=costs.__getitem__)
-        if width == features:
-            return None
-        chosen = axes[:, :width].astype(np.float32)
-        # No vector may become longer.
-        return (chosen / np.float32(np.linalg.norm(chosen.astype(np.float64), 2) * (1 + 1e-6))).astype(np.float32)
+        Twice the error of a score: the products of D + 1 terms, the rounding of both centred vectors and of the
+        square; with cosine also that of the unit vectors, whose length is 1 before they are centred.
+        """
+        terms = self.points.shape[1] + 16
+        spread = lengths.astype(np.float64) * self.radius + self.radius**2
+        unit = 4 * (lengths + self.radius) if self.cosine else 0.0
+        # One float32 upwards, since the threshold itself is rounded.
+        return np.nextafter((2.1 * ROUNDING * (terms * spread + unit)).astype(np.float32), np.float32(np.inf))
 
-    def _limits(self, kth: Doubles, centred: Singles, own: Singles) -> Singles:
-        """The score below which a point is farther than the k-th best distance `kth` (Q,) of each query."""
-        terms, unit = self.points.shape[1] + 8, 1.1 * ROUNDING
-        lengths = np.sqrt(_squares(centred.astype(np.float64)))
-        # What rounding adds to a distance: in centring and, of each component, in projection.
-        moved = unit * (2 if self.axes is None else 2 + terms * np.sqrt(own.shape[1])) * (lengths + self.radius)
-        if self.cosine:
-            moved += 8 * unit  # vectors of length 1, before they are centred
-            kth = np.sqrt(2 * np.maximum(kth, 0) + 1e-13)
-        # And to a score: in the product of d + 1 terms, one of which is half a square.
-        error = unit * (own.shape[1] + 8) * (lengths * self.radius + self.radius**2)
-        limits = (_squares(own.astype(np.float64)) - (kth + moved) ** 2) / 2 - error
-        return np.nextafter(limits.astype(np.float32), np.float32(-np.inf))
+    def _prune(self, pairs: Candidates, least: Singles, slack: Singles, first: int) -> tuple[Candidates, Singles]:
+        """The pairs that may still win, and the least score that does."""
+        pairs = pairs.take(np.lexsort((-pairs.score, pairs.query)))
+        starts = np.searchsorted(pairs.query, np.arange(len(least)))
+        enough = np.diff(np.r_[starts, len(pairs.query)]) >= self.k
+        least = least.copy()
+        best = pairs.score[starts[enough] + self.k - 1]
+        least[enough] = np.maximum(least[enough], best - slack[enough])
+        pairs = pairs.take(pairs.score >= least[pairs.query])
+        if len(pairs.query) > MOST_CANDIDATES:
+            pairs = self._winners(pairs, first)[0]
+        return pairs, least
 
-    def _judge(
-        self, rows: Indices, waiting: list[tuple[Indices, Indices]], index: Indices, distance: Doubles
-    ) -> tuple[Indices, Doubles]:
-        """Neighbours of the queries `rows` after the pairs that wait, and their distances; infinite where too few."""
-        query, point = (
-            (np.concatenate(side) for side in zip(*waiting, strict=True)) if waiting else (np.empty(0, int),) * 2
+    def _rank(self, pairs: Candidates, first: int) -> tuple[Indices, Doubles]:
+        winners, distances = self._winners(pairs, first)
+        return winners.point, distances
+
+    def _winners(self, pairs: Candidates, first: int) -> tuple[Candidates, Doubles]:
+        """At most k pairs of each query by distance in float64, then by the point's index; with the distances."""
+        distances = np.concatenate(
+            [self._distances(pairs.query[part] + first, pairs.point[part]) for part in _parts(len(pairs.query), PAIRS)]
         )
-        computed = [self._distances(rows[query[part]], point[part]) for part in _parts(len(query), PAIRS)]
-        known = np.isfinite(distance)
-        query = np.concatenate([np.nonzero(known)[0], query])
-        point = np.concatenate([index[known], point])
-        distances = np.concatenate([distance[known], *computed])
-        order = np.lexsort((point, distances, query))
-        query, point, distances = query[order], point[order], distances[order]
-        repeated = np.r_[False, (query[1:] == query[:-1]) & (point[1:] == point[:-1])]
-        query, point, distances = query[~repeated], point[~repeated], distances[~repeated]
-        place = np.arange(len(query)) - np.searchsorted(query, query)
-        best = place < self.k
-        index, distance = np.zeros_like(index), np.full_like(distance, np.inf)
-        index[query[best], place[best]] = point[best]
-        distance[query[best], place[best]] = distances[best]
-        return index, distance
+        order = np.lexsort((pairs.point, distances, pairs.query))
+        pairs, distances = pairs.take(order), distances[order]
+        place = np.arange(len(order)) - np.searchsorted(pairs.query, pairs.query)
+        return pairs.take(place < self.k), distances[place < self.k]
 
     def _distances(self, query: Indices, point: Indices) -> Doubles:
         asked, other = self.queries[query].astype(np.float64), self.points[point].astype(np.float64)
         if self.cosine:
             return 1 - np.einsum("nd,nd->n", asked, other) * self.query_scale[query] * self.point_scale[point]
         asked -= other
-        return np.sqrt(_squares(asked))
+        return np.sqrt(_square_norms(asked))
 
 
-def _parts(count: int, size: int = 2048) -> Iterator[slice]:
+def _parts(count: int, size: int | None = None) -> Iterator[slice]:
+    size = size or POINTS
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
-def _squares(rows: NDArray) -> NDArray:
+def _square_norms(rows: NDArray) -> NDArray:
     return np.einsum("nd,nd->n", rows, rows)
 
 
-def _square_distances(queries: Doubles, points: Doubles) -> Doubles:
-    return _squares(queries)[:, None] + _squares(points) - 2 * queries @ points.T
+def _kth_best(scores: Singles, k: int, rows: int = 128) -> Singles:
+    """The k-th highest score of each query, (Q,); `rows` are copied at a time."""
+    parts = (scores[start : start + rows] for start in range(0, len(scores), rows))
+    return np.concatenate([np.partition(part, -k, axis=1)[:, -k] for part in parts])
+
+
+def _join(some: list[Candidates]) -> Candidates:
+    return Candidates(*(np.concatenate(columns) for columns in zip(*some, strict=True)))

@@ -204,7 +204,9 @@ def study_notes(published: Published, study: Mapping[str, Any], results: Results
     for name, table in published.tables.items():
         arm = "".join(f", {heading} {entry}" for heading, entry in table.arm.items())
         if name in study["tables"]:
-            lines.append(f"{table.title}{arm}: compared with {' '.join(study['tables'][name].values())}.")
+            compared = study["tables"][name]
+            head = compared.get("model") or compared.get("probe")
+            lines.append(f"{table.title}{arm}: compared with {compared['task']} by {head}.")
         classes = {label for (of, _), ours in results.items() if of == name for label in ours.classes}
         named = {figure[4:-1] for figure in table.columns.values() if figure.startswith("auc[")}
         if named and classes and classes != named:
