@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from benchmarks.shared_training import draw
+from benchmarks.shared_training import NOISE, Design, draw, judge_pair
 from benchmarks.shuffled_labels import draw_cohort, head_settings, shuffle
+
+from histossl.statistics import delong
 
 
 def test_a_drawn_cohort_has_patients_with_slides_that_both_encoders_see():
@@ -30,7 +32,14 @@ def test_shuffled_labels_are_at_most_seldom_a_signal():
 
 def test_labels_that_train_and_test_in_turn_double_the_variance():
     """Without a signal the AUC of folds varies with more than DeLong's variance, up to twice."""
-    rng = np.random.default_rng(1)
-    found = np.array([draw(60, 5, 0.0, rng) for _ in range(250)])
-    assert 1.3 < found[:, 0].var() / found[:, 1].mean() < 2.6
-    assert (found[:, 5] < 0.05).mean() < (found[:, 4] < 0.05).mean()
+    rng, design = np.random.default_rng(1), Design((60, 5), 1.0, 0.0)
+    drawn = [draw(design, NOISE, rng) for _ in range(250)]
+    influences = [delong.influences(data.labels, data.scores[0], data.fold) for data in drawn]
+    variances = [
+        delong.variance(added, data.labels, np.arange(60))[0]
+        for data, (_, added) in zip(drawn, influences, strict=True)
+    ]
+    assert 1.3 < np.var([auc for auc, _ in influences]) / np.mean(variances) < 2.6
+    found = np.array([judge_pair(data, 1.0) for data in drawn])
+    assert (found[:, 3] < 0.05).mean() < (found[:, 2] < 0.05).mean()
+    assert (found[:, 3] < 0.05).mean() < 0.07

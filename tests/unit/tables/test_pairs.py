@@ -56,7 +56,7 @@ def test_every_pair_of_a_family_is_tested_by_delong_and_corrected(judged):
     assert [(pair.first, pair.second) for pair in pairs] == [("good", "close"), ("good", "bad"), ("close", "bad")]
     for pair, (one, other) in zip(pairs, itertools.combinations(judged, 2), strict=True):
         labels, first, patients, folds = arrays(one)
-        tested = delong.compare(labels, first, arrays(other)[1], patients, folds)
+        tested = delong.compare(labels, first, arrays(other)[1], patients, folds, factor=2)
         assert (pair.test, pair.figure) == ("DeLong", "auc")
         assert pair.p == pytest.approx(tested.p)
         assert pair.difference.value == pytest.approx(tested.difference)

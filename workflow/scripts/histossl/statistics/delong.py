@@ -84,7 +84,12 @@ def variance(added: Floats, labels: Integers, clusters: Integers) -> tuple[float
 
 
 def compare(
-    labels: Integers, first: Floats, second: Floats, clusters: Integers, strata: Integers | None = None
+    labels: Integers,
+    first: Floats,
+    second: Floats,
+    clusters: Integers,
+    strata: Integers | None = None,
+    factor: float = 1.0,
 ) -> Tested:
     """Test whether two methods have the same macro AUC on the same rows.
 
@@ -94,9 +99,11 @@ def compare(
         second: (n, classes) of the other.
         clusters: (n,) patient of each row.
         strata: (n,) as for `influences`.
+        factor: what the variance is multiplied by (`histossl.statistics.shared_training`).
 
     Returns:
         First minus second, with p of the t distribution.
     """
     (one, added), (other, also) = (influences(labels, scores, strata) for scores in (first, second))
-    return student(one - other, *variance(added - also, labels, clusters))
+    between, degrees = variance(added - also, labels, clusters)
+    return student(one - other, factor * between, degrees)

@@ -12,8 +12,9 @@ from histossl.errors import UserError
 from histossl.statistics import metrics
 from histossl.statistics.bootstrap import bca_interval, cluster_bootstrap, cluster_jackknife, percentile_interval
 from histossl.statistics.metrics import Floats
+from histossl.statistics.shared_training import variance_factor, widened
 from histossl.tables.figures import FIGURES, fold_values
-from histossl.tables.kinds import KINDS, Kind, clusters_of
+from histossl.tables.kinds import KINDS, Kind, clusters_of, folds_of
 from histossl.tables.predictions import Row, class_names, read_predictions
 from histossl.tables.seen_patients import count_seen
 
@@ -51,6 +52,7 @@ class Measured:
         values: (m,) their values.
         samples: (R, m) those of the resamples, the same for methods with the same clusters.
         folds: (k,) the first figure of each fold of each repeat, NaN where its test set lacks a class.
+        variance_factor: how many times their variance over patients alone the figures may have, 2 if cross-validated.
     """
 
     rows: list[Row]
@@ -59,6 +61,7 @@ class Measured:
     values: Floats
     samples: Floats
     folds: Floats
+    variance_factor: float
 
 
 @dataclass(frozen=True)
@@ -181,18 +184,20 @@ def measure(rows: list[Row], kind: str, resampling: Resampling) -> tuple[Measure
     values = figures(metrics.ones(len(rows)))[0]
     samples = cluster_bootstrap(figures, clusters, resampling.resamples, resampling.seed)
     left_out = cluster_jackknife(figures, clusters)
+    factor = variance_factor(clusters, folds_of(rows))
+    level = widened(resampling.level, factor)
     estimates = {
-        name: Estimate(float(values[i]), *bca_interval(samples[:, i], values[i], left_out[:, i], resampling.level))
+        name: Estimate(float(values[i]), *bca_interval(samples[:, i], values[i], left_out[:, i], level))
         for i, name in enumerate(names)
     }
-    return Measured(rows, clusters, names, values, samples, fold_values(rows, figures)), estimates
+    return Measured(rows, clusters, names, values, samples, fold_values(rows, figures), factor), estimates
 
 
 def difference(first: Measured, second: Measured, resampling: Resampling) -> dict[str, Estimate]:
     """First minus second in every figure, with percentile intervals over the same resamples of the same clusters."""
-    between = first.samples - second.samples
+    between, level = first.samples - second.samples, widened(resampling.level, first.variance_factor)
     return {
-        name: Estimate(float(value), *percentile_interval(column, resampling.level))
+        name: Estimate(float(value), *percentile_interval(column, level))
         for name, value, column in zip(first.names, first.values - second.values, between.T, strict=True)
     }
 

@@ -34,6 +34,7 @@ class Pair:
         figure: name of the figure.
         difference: first minus second, with its interval.
         test: `DeLong`, or `bootstrap` for Student's t of the bootstrap's standard error.
+        variance_factor: what the variance of the stored predictions was multiplied by, 2 if cross-validated.
         p: two-sided, of this pair alone; NaN where there are too few patients.
         adjusted: p corrected for all pairs of the family (Holm).
         folds: number of folds that both have the figure in.
@@ -48,6 +49,7 @@ class Pair:
     figure: str
     difference: Estimate
     test: str
+    variance_factor: float
     p: float
     adjusted: float
     folds: int
@@ -91,13 +93,13 @@ def compare(first: Judged, second: Judged, kind: str, resampling: Resampling) ->
         test, tested = "DeLong", delong_test(first, second)
     else:
         spread = float(np.nanvar(one.samples[:, 0] - other.samples[:, 0], ddof=1))
-        test, tested = "bootstrap", student(between.value, spread, first.clusters - 1)
+        test, tested = "bootstrap", student(between.value, one.variance_factor * spread, first.clusters - 1)
     both = ~np.isnan(one.folds - other.folds)
     share = ratio_tested_to_trained(first)[both] if len(both) > 1 else np.empty(0)
     over_folds = corrected_resampled_t((one.folds - other.folds)[both], float(share.mean()) if len(share) else math.nan)
     return Pair(
         *(task, head, fraction, first.encoder, second.encoder, figure, between),
-        *(test, tested.p, math.nan, int(both.sum()), over_folds.p),
+        *(test, one.variance_factor, tested.p, math.nan, int(both.sum()), over_folds.p),
     )
 
 
@@ -108,7 +110,8 @@ def delong_test(first: Judged, second: Judged) -> Tested:
     if math.isnan(first.measured.values[0]):
         return Tested(math.nan, math.nan, math.nan, math.nan)
     clusters = np.unique(first.measured.clusters, return_inverse=True)[1]
-    return delong.compare(labels, scores, others, clusters, strata_of(first.measured.rows))
+    strata, factor = strata_of(first.measured.rows), first.measured.variance_factor
+    return delong.compare(labels, scores, others, clusters, strata, factor)
 
 
 def ratio_tested_to_trained(method: Judged) -> Floats:

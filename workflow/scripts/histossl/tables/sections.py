@@ -252,6 +252,7 @@ def notes(
         f"In brackets: {resampling.level:.0%} interval from {resampling.resamples} resamples of the {unit}{alone}: "
         f"BCa, of differences percentiles. It speaks of the {unit} tested; what another training run would give is "
         f"not in it.",
+        *(shared_training_notes(judged, unit)),
         *(pair_notes(pairs, unit, resampling.level) if pairs else []),
         *(compared if controls else []),
     ]
@@ -315,6 +316,18 @@ def seen_notes(kind: str, judged: Sequence[Judged], unit: str) -> list[str]:
     ]
 
 
+def shared_training_notes(judged: Sequence[Judged], unit: str) -> list[str]:
+    """What is allowed for because folds train on each other's patients."""
+    if all(m.measured.variance_factor == 1 for m in judged):
+        return []
+    every = all(m.measured.variance_factor > 1 for m in judged)
+    return [
+        f"Cross-validation{'' if every else ' (where there are several folds)'}: {unit} tested in one fold trained "
+        f"the models of others, which predictions do not show; intervals and p allow for twice the variance, an upper "
+        f"bound."
+    ]
+
+
 def pair_notes(pairs: Sequence[Pair], unit: str, level: float) -> list[str]:
     """How encoders are compared with each other."""
     tests = {
@@ -352,6 +365,7 @@ def csv_record(kind: str, method: Judged, verdict: str) -> dict[str, str]:
     name, (mean, spread) = COMPARED[kind][0], mean_and_sd(method.folds)
     record |= {"folds": str(len(method.folds)), "folds_left_out": str(method.folds_left_out)}
     record |= {f"{name}_folds_mean": plain(mean), f"{name}_folds_sd": plain(spread)}
+    record["variance_factor"] = f"{method.measured.variance_factor:g}"
     for name in COMPARED[kind]:
         estimate = method.differences.get(name, Estimate(math.nan, math.nan, math.nan))
         record |= ends(f"{name}_difference", estimate)
@@ -363,7 +377,7 @@ def csv_record(kind: str, method: Judged, verdict: str) -> dict[str, str]:
 
 PAIR_COLUMNS = (
     *("task", "head", "fraction", "first", "second", "figure", "difference", "difference_low", "difference_high"),
-    *("test", "p", "p_holm", "folds", "p_folds"),
+    *("test", "variance_factor", "p", "p_holm", "folds", "p_folds"),
 )
 
 
@@ -379,6 +393,7 @@ def pairs_csv_text(pairs: Sequence[Pair]) -> str:
             "figure": pair.figure,
             **ends("difference", pair.difference),
             "test": pair.test,
+            "variance_factor": f"{pair.variance_factor:g}",
             "p": significant(pair.p),
             "p_holm": significant(pair.adjusted),
             "folds": str(pair.folds),
