@@ -9,9 +9,11 @@ from histossl.config.sheets import read_slide_sheet
 from histossl.files import write_text_whole
 from histossl.tables.comparison import Resampling, judge
 from histossl.tables.kinds import KINDS
+from histossl.tables.notes import notes
 from histossl.tables.pairs import compare_encoders
+from histossl.tables.records import csv_text, pairs_csv_text
 from histossl.tables.render import latex, markdown
-from histossl.tables.sections import TITLES, csv_text, notes, pairs_csv_text, sections
+from histossl.tables.sections import TITLES, sections
 from histossl.tables.seen_patients import read_seen_patients
 
 
