@@ -1,6 +1,8 @@
-"""Look through split files, CLAM's or ours, for patients on two sides; exit code 1 where there are any.
+"""Look through split files, CLAM's or ours, for patients on two sides.
 
 audit_splits.py FOLDER_OR_FILE [--sheet slides.csv [--label COLUMN]] [--patients tcga|slide]
+
+Exit code 0 where there are none, 1 where there are any, 2 where something cannot be read.
 """
 
 import argparse
@@ -41,4 +43,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, refused=2)

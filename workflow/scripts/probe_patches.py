@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the arguments, fit the probe, write the predictions of the test patches."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train", type=Path, required=True, help="patch features to train on")
-    parser.add_argument("--test", type=Path, nargs="*", help="patch features to test on; none: folds of the training")
+    parser.add_argument("--test", type=Path, nargs="?", help="patch features to test on; none: folds of the training")
     parser.add_argument("--task", required=True)
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--probe", required=True)
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
 
     train = read(arguments.train, task["train_split"])
     if arguments.test:
-        sides = [(0, train, read(arguments.test[0], task["test_split"]))]
+        sides = [(0, train, read(arguments.test, task["test_split"]))]
         check_separate(*sides[0][1:])
     else:
         sides = cross_validation(train, task["folds"], task["seed"], stratified=not regression)

@@ -9,7 +9,7 @@ from histossl.cli import run
 from histossl.config.sheets import read_slide_sheet
 from histossl.splits.folds import draw_splits
 from histossl.splits.imported import import_splits
-from histossl.splits.labels import check_labels, patient_sites
+from histossl.splits.labels import check_labels, patient_sites, takes_part
 from histossl.splits.notes import describe_import, describe_splits
 from histossl.splits.split_file import write_splits
 
@@ -36,7 +36,8 @@ def main(argv: list[str] | None = None) -> None:
         sites = patient_sites(slides, rows, site, sheet) if site else None
         members = draw_splits(slides, folds, fractions, settings["validation"], seed, settings["repeats"], sites)
     write_splits(arguments.output, members)
-    notes = [*describe_splits(slides, members, len(rows) - len(slides)), *notes]
+    unlabelled = sum(not takes_part(row[settings["label"]], None) for row in rows)
+    notes = [*describe_splits(slides, members, unlabelled, len(rows) - len(slides) - unlabelled), *notes]
     print(*notes, sep="\n", file=sys.stderr)
 
 

@@ -64,6 +64,11 @@ def test_a_good_configuration_passes(config, slides):
         ("patch_datasets.crc.source", "/nowhere/crc.csv", "patch_datasets.crc has the path '/nowhere/crc.csv'"),
         ("tilings.p64.overlap_px", 64, "tilings.p64.overlap_px is 64, which leaves no step"),
         ("tilings.p64.overlap_px", 65, "tilings.p64.overlap_px is 65, which leaves no step"),
+        (
+            "slide_tasks.subtype.models.mean",
+            {"epochs": 20, "early_stopping": {"patience": 2, "min_epochs": 20}},
+            "slide_tasks.subtype.models.mean.early_stopping.min_epochs is 20 and `epochs` is 20: nothing would stop",
+        ),
         ("encoders.published.timm", {}, "encoders.published.timm has neither a preset nor a model"),
         ("encoders.published.timm.weights", "nowhere.pt", "timm.weights is 'nowhere.pt', where there is no file"),
         ("encoders.published.timm.weights", "hf-hub:UNI", "timm.weights: 'hf-hub:UNI' names nothing on the Hugging"),

@@ -69,3 +69,11 @@ def test_the_scale_is_that_of_all_patches_and_one_where_a_feature_is_constant():
     expected[3] = 1
     np.testing.assert_allclose(mean, patches.mean(axis=0), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(deviation, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("features", "coords"), [((5, 4), (3, 2)), ((5,), (5, 2))])
+def test_features_that_do_not_belong_to_the_coordinates_are_named(tmp_path, features, coords):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["features"], file["coords"] = np.ones(features, np.float32), np.zeros(coords, np.int64)
+    with pytest.raises(UserError, match=r"a\.h5: features of shape .* beside coordinates of shape"):
+        read_bags(["a"], tmp_path)

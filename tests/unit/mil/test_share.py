@@ -87,3 +87,10 @@ def test_a_validation_loss_that_is_no_number_is_named_by_its_head():
         UserError, match=r"loss of any in fold 1 of fraction 1\.0 \(repeat 0, seed 1\) is nan in epoch 2"
     ):
         train([[1.0] * 8, [1.0] + [float("nan")] * 7], None)
+
+
+def test_a_tested_slide_whose_features_are_no_numbers_is_named():
+    share, stack, _ = train([[1.0] * 8], None)
+    stack.judge = lambda heads, bag: (torch.full((len(heads), 2), torch.nan), torch.ones(len(heads), 3))
+    with pytest.raises(UserError, match=r"task 't': slide 'test' has features that are not finite numbers"):
+        share.test()

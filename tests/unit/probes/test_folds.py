@@ -52,3 +52,10 @@ def test_inside_training_few_groups_make_fewer_folds():
     assert set(inner_folds(None, GROUPS[:12], 5, 1, "set")) == {0, 1, 2}
     with pytest.raises(UserError, match="no penalty can be chosen on patches that are all of one group"):
         inner_folds(None, GROUPS[:4], 5, 1, "set")
+
+
+def test_inside_training_few_patches_make_fewer_folds_and_one_a_class_none():
+    alone = np.full(6, "")
+    assert inner_folds(np.array(list("aaabbb")), alone, 5, 1, "set").max() == 2
+    with pytest.raises(UserError, match="no penalty can be chosen on one patch a class"):
+        inner_folds(np.array(list("abcdef")), alone, 5, 1, "set")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -108,3 +110,16 @@ def test_a_class_of_one_group_cannot_be_tested_in_folds(train):
     train.label[:3] = LABELS[2]
     with pytest.raises(UserError, match=r"all patches of class 'tumour, \"a\"' are of one group or fold"):
         list(cross_validation(train, 4, 1, stratified=True))
+
+
+def test_a_feature_file_that_is_missing_or_damaged_is_named(sheet, write, tmp_path):
+    with pytest.raises(UserError, match=r"none\.h5: not a readable feature file of patches"):
+        read_patches(tmp_path / "none.h5")
+    path = write({name: values for name, values in sheet.items() if name != "label"})
+    with pytest.raises(UserError, match=r"set\.h5: not a readable feature file of patches"):
+        read_patches(path)
+
+
+def test_features_of_two_encoders_are_refused(train, test):
+    with pytest.raises(UserError, match="set has 9 features a patch and set 5; embed both with the same encoder"):
+        check_separate(train, replace(test, features=test.features[:, :5]))

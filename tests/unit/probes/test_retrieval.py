@@ -34,3 +34,13 @@ def test_too_few_patches_to_retrieve_are_refused(train, test):
     few = train.where(np.isin(np.arange(160), [np.flatnonzero(train.label == name)[0] for name in set(train.label)]))
     with pytest.raises(UserError, match="3 training patches to retrieve from; 5 are needed"):
         retrieval_figures(few, test)
+
+
+def test_equal_patches_share_a_place_wherever_they_stand():
+    rng = np.random.default_rng(0)
+    points = np.repeat(rng.normal(size=(60, 513)), 5, axis=0)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    labels, queries = rng.integers(0, 2, 300), rng.normal(size=(40, 513))
+    order, asked = rng.permutation(300), np.arange(40) % 2
+    found = average_precisions(points, queries, labels, asked)
+    assert (average_precisions(points[order], queries, labels[order], asked) == found).all()

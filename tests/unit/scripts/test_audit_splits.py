@@ -138,3 +138,10 @@ def test_labels_of_any_letters_do_not_break_a_table(tmp_path, capsys):
     write_splits(tmp_path / "task.csv", draw_splits(slides, 2, [1.0], 0.0, 1))
     audit_splits.main([str(tmp_path / "task.csv")])
     assert "Slides by label, 'a|b' / 'c\\nd':" in capsys.readouterr().out
+
+
+def test_what_cannot_be_read_is_told_from_a_leak_by_its_exit_code(tmp_path):
+    script = REPOSITORY / "workflow/scripts/audit_splits.py"
+    ran = subprocess.run([sys.executable, str(script), str(tmp_path / "none")], capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("error: ")

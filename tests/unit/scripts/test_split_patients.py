@@ -38,7 +38,7 @@ def test_it_writes_the_same_splits_again_and_says_how_many_slides_it_left_out(tm
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
     assert {m.label for m in members} == {"a", "b"}
     said = capsys.readouterr().err.splitlines()
-    assert said == ["8 slides of 8 patients (4 a, 4 b) in 2 folds; 4 left out for want of a label"] * 2
+    assert said == ["8 slides of 8 patients (4 a, 4 b) in 2 folds; left out: 4 of another class"] * 2
 
 
 def test_repeats_and_sites_are_drawn(split, capsys):
@@ -48,7 +48,7 @@ def test_repeats_and_sites_are_drawn(split, capsys):
         if m.set == "test":
             other = f"s{int(m.slide[1:]) ^ 1 if m.slide in ('s0', 's1') else m.slide[1:]}"
             assert any(n[:4] == m[:4] and n.slide == other for n in members)
-    assert "(4 a, 4 b), in 3 repeats of 4 folds; 4 left out" in capsys.readouterr().err
+    assert "(4 a, 4 b), in 3 repeats of 4 folds; left out: 4 of another class" in capsys.readouterr().err
 
 
 def test_folds_without_a_class_and_patients_of_two_labels_are_warned_of(split, capsys):
@@ -82,7 +82,7 @@ def test_split_files_are_imported_and_what_is_not_taken_is_counted(tmp_path, spl
     assert {m.fold for m in members} == {0, 1, 2}
     where = tmp_path / "clam"
     assert capsys.readouterr().err.splitlines() == [
-        "30 slides of 24 patients (19 a, 11 b) in 3 folds; 1 left out for want of a label",
+        "30 slides of 24 patients (19 a, 11 b) in 3 folds; left out: 1 of another class",
         f"warning: left out 1 slide of {where} that the sheet does not list with a label of this task (such as 's5x')",
         f"warning: left out 1 slide of this task that no file of {where} names (such as 'new')",
         f"warning: 1 patient in more than one set in 1 fold of {where} (summed over the folds): "
@@ -93,3 +93,13 @@ def test_split_files_are_imported_and_what_is_not_taken_is_counted(tmp_path, spl
     assert ": marked as leaked" in capsys.readouterr().err
     with pytest.raises(UserError, match="1 patient is in more than one set of fold 0"):
         split(rows, split_files={**files, "on_shared_patients": "fail"})
+
+
+def test_slides_without_a_label_are_counted_apart_and_patients_alike_but_for_capitals_named(split, capsys):
+    rows = [(f"s{i}", f"p{i}", "ab "[i % 3], "") for i in range(11)]
+    split([*rows, ("s11", "P0", "a", ""), ("s12", "p12", "c", "")])
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "9 slides of 9 patients (5 a, 4 b) in 2 folds; left out: 3 without a label, 1 of another class",
+        "warning: patients 'P0' and 'p0' differ in capitals only; are they one?",
+    ]

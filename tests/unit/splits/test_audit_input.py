@@ -79,3 +79,9 @@ def test_a_sheet_that_cannot_be_used_gets_one_sentence(tmp_path, text, message):
     (tmp_path / "slides.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=rf"slides\.csv: {message}"):
         read_sheet(tmp_path / "slides.csv", "grade")
+
+
+def test_a_slide_of_two_patients_cannot_be_audited(tmp_path):
+    (tmp_path / "sheet.csv").write_text("slide,patient\na,p1\na,p1\na,p2\n")
+    with pytest.raises(UserError, match=r"slide 'a' is of patients 'p1' and 'p2'"):
+        read_sheet(tmp_path / "sheet.csv", None)

@@ -60,3 +60,38 @@ def test_another_file_is_named(tmp_path, text):
     (tmp_path / "other.csv").write_text(text)
     with pytest.raises(UserError, match=r"other\.csv: not a split file of this workflow"):
         read_members(tmp_path / "other.csv")
+
+
+MEMBERS = [Member(0, 1.0, 0, "train", "s1", "p1", "a", 0), Member(0, 1.0, 0, "test", "s2", "p2", "b", 0)]
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (
+            [*MEMBERS, MEMBERS[0]._replace(slide="s3", set="tset")],
+            "'s3' is in the set 'tset'; sets are train, val, test",
+        ),
+        ([*MEMBERS, MEMBERS[0]._replace(patient="p9")], "slide 's1' is of patients 'p1' and 'p9'"),
+        (MEMBERS[:1], r"fold 0 \(fraction 1.0, repeat 0\) has no test slides"),
+        (MEMBERS[1:], "has no train slides"),
+        ([], "has no slides"),
+    ],
+)
+def test_a_split_file_that_was_spoilt_by_hand_is_named(tmp_path, members, said):
+    write_splits(tmp_path / "splits.csv", members)
+    with pytest.raises(UserError, match=f"splits.csv: .*{said}"):
+        read_members(tmp_path / "splits.csv")
+
+
+def test_a_split_file_that_a_spreadsheet_saved_is_read_and_bytes_or_nothing_are_named(tmp_path):
+    path = tmp_path / "splits.csv"
+    write_splits(path, MEMBERS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_members(path) == MEMBERS
+    path.write_bytes(bytes(range(128, 256)) * 100)
+    with pytest.raises(UserError) as found:
+        read_members(path)
+    assert len(str(found.value)) < 300
+    with pytest.raises(UserError, match="No such file"):
+        read_members(tmp_path / "none.csv")

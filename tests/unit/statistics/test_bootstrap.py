@@ -113,3 +113,10 @@ def test_paired_differences_are_narrower_than_unpaired_ones():
     unpaired = samples(first, 1) - samples(second, 2)
     assert paired.std() < unpaired.std() / 2
     assert paired.mean() == pytest.approx(np.mean((target - first) ** 2 - (target - second) ** 2), abs=0.02)
+
+
+def test_one_cluster_alone_tells_nothing():
+    values = np.arange(4.0)
+    samples = cluster_bootstrap(lambda weights: (weights @ values)[:, None], ["a"] * 4, 50, 1)
+    assert samples.shape == (50, 1)
+    assert np.isnan(bca_interval(samples[:, 0], 1.0, np.array([np.nan]), 0.95)).all()

@@ -69,7 +69,7 @@ def test_every_pair_of_a_family_is_tested_by_delong_and_corrected(judged):
 def test_what_cannot_be_told_from_the_best_is_marked(judged):
     pairs = compare_encoders(judged, "slide", RESAMPLING)
     found = dict(zip([m.encoder for m in judged], verdicts(judged, pairs, 0.95), strict=True))
-    assert sorted(found.values()) == ["=", "best", "worse"]
+    assert sorted(found.values()) == ["best", "n.s.", "worse"]
     assert found["bad"] == "worse"
 
 
@@ -100,12 +100,12 @@ def test_errors_of_regression_are_tested_by_the_bootstrap_and_smaller_is_better(
     assert verdicts(judged, [pair], 0.95) == ["worse", "best"]
 
 
-def test_where_too_few_patients_tell_nothing_methods_are_alike(tmp_path):
+def test_where_too_few_patients_tell_nothing_methods_are_untested(tmp_path):
     files = [write_slides(tmp_path / f"{n}.csv", n, s, patients=2, folds=1) for n, s in (("x", 9.0), ("y", -9.0))]
     judged = judge(files, "slide", {}, RESAMPLING)
     pairs = compare_encoders(judged, "slide", RESAMPLING)
     assert np.isnan(pairs[0].p)
-    assert sorted(verdicts(judged, pairs, 0.95)) == ["=", "best"]
+    assert sorted(verdicts(judged, pairs, 0.95)) == ["best", "untested"]
 
 
 def test_folds_and_fraction_tell_how_many_are_tested_for_each_trained_on(tmp_path):
@@ -118,4 +118,4 @@ def test_twins_are_alike(tmp_path):
     judged = judge(files, "slide", {}, RESAMPLING)
     (pair,) = compare_encoders(judged, "slide", RESAMPLING)
     assert (pair.difference.value, pair.p, pair.adjusted, pair.resampled) == (0, 1, 1, 1)
-    assert verdicts(judged, [pair], 0.95) == ["best", "="]
+    assert verdicts(judged, [pair], 0.95) == ["best", "n.s."]

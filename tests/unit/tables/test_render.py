@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -126,7 +127,8 @@ def test_latex_gives_every_label_back_and_holds_no_command_of_theirs():
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no LaTeX")
 def test_latex_compiles(tmp_path):
-    preamble = r"\documentclass{article}\usepackage{booktabs}\usepackage[T1]{fontenc}\usepackage{textcomp}"
-    page = f"{preamble}\n\\begin{{document}}\n{latex([SECTION], ['a note'])}\n\\end{{document}}\n"
+    long = replace(SECTION, rows=list(SECTION.rows) * 60)
+    preamble = r"\documentclass{article}\usepackage{booktabs,longtable}\usepackage[T1]{fontenc}\usepackage{textcomp}"
+    page = f"{preamble}\n\\begin{{document}}\n{latex([SECTION, long], ['a note'])}\n\\end{{document}}\n"
     (tmp_path / "page.tex").write_text(page, encoding="utf-8")
     subprocess.run(["pdflatex", "-halt-on-error", "page.tex"], cwd=tmp_path, check=True, capture_output=True)

@@ -14,11 +14,11 @@ from pathlib import Path
 from histossl.errors import JobError, UserError
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], refused: int = 1) -> None:
     """Call a script's `main` and end the process.
 
-    Exit code 0 on success, 1 with one sentence on standard error for a `UserError` or `JobError`. Any other exception
-    keeps its traceback, because it is a defect of ours and the traceback is what a bug report needs.
+    Exit code 0 on success, `refused` with one sentence on standard error for a `UserError` or `JobError`. Any other
+    exception keeps its traceback, because it is a defect of ours and the traceback is what a bug report needs.
     Processes that torchrun started write either to the file that it names, for `histossl.devices.torchrun` to print
     it once.
     """
@@ -34,7 +34,7 @@ def run(main: Callable[[], None]) -> None:
         main()
     except (UserError, JobError) as error:
         report(f"error: {error}", expected=True)
-        sys.exit(1)
+        sys.exit(refused)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)  # who pressed Ctrl-C knows why it ends
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Writing HDF5 so that a full disk is an error like any other.
+"""What h5py raises for a damaged file, and writing HDF5 so that a full disk is an error like any other.
 
 HDF5's own writer meets it when a file is closed: `h5py` then prints tracebacks of what it cannot raise, and ends in a
 crash because HDF5 tries again at exit.
@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+
+DAMAGED = (OSError, LookupError, AttributeError, RuntimeError, TypeError, ValueError)
+"""What h5py raises for a damaged file, and what its groups and single values raise in a data set's place."""
 
 
 @contextmanager

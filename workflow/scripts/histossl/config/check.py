@@ -58,6 +58,8 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
         _check_name(task["tiling"], config["tilings"], f"{where}.tiling")
         for encoder in task["encoders"]:
             _check_name(encoder, config["encoders"], f"{where}.encoders")
+        for model, head in task["models"].items():
+            _check_stopping(f"{where}.models.{model}", head)
         for encoder in plan.task_encoders(config, task):
             _check_scale(encoder, config["tilings"][task["tiling"]]["spacing_um"], config, where)
         _check_splits(where, task, slides, Path(sheet))
@@ -133,6 +135,15 @@ def _check_splits(where: str, task: Mapping[str, Any], slides: Mapping[str, Slid
                 deal_sites(patient_labels(labelled), sites, folds, source_of(task["seed"], repeat))
     except UserError as error:
         raise UserError(f"config: {where}.{'split_files' if files else 'site'}: {error}") from error
+
+
+def _check_stopping(where: str, head: Mapping[str, Any]) -> None:
+    stopping = head["early_stopping"]
+    if stopping and stopping["min_epochs"] >= head["epochs"]:
+        raise UserError(
+            f"config: {where}.early_stopping.min_epochs is {stopping['min_epochs']} and `epochs` is {head['epochs']}: "
+            f"nothing would stop early; raise `epochs` (CLAM trains up to 200) or lower `min_epochs`"
+        )
 
 
 def _check_encoder(name: str, encoder: Mapping[str, Any], config: Mapping[str, Any]) -> None:

@@ -16,11 +16,8 @@ import numpy as np
 from histossl.encoders.encoder_file import EncoderCard
 from histossl.errors import UserError
 from histossl.files import whole_file
-from histossl.hdf5 import create_hdf5
+from histossl.hdf5 import DAMAGED, create_hdf5
 from histossl.tiles.coords_file import Coords
-
-DAMAGED = (OSError, LookupError, AttributeError, RuntimeError, TypeError, ValueError)
-"""What h5py raises for a damaged file, and what its groups and single values raise in a data set's place."""
 
 
 def fingerprint_inputs(slide_file: Path, tiles: Coords, encoder: str, code: str) -> str:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from histossl.errors import UserError
-from histossl.features.slide_features import DAMAGED, read_slide_features
+from histossl.features.slide_features import read_slide_features
+from histossl.hdf5 import DAMAGED
 
 GPU_SHARE = 0.5
 """Of the GPU's memory that is free at the start, for bags."""
@@ -40,7 +41,8 @@ def read_bags(slides: Iterable[str], folder: Path) -> dict[str, Bag]:
         One bag for each slide, in the order of the ids.
 
     Raises:
-        UserError: a slide has no feature file, or two files differ in the number of features.
+        UserError: a slide has no feature file, or one without as many rows of features as of coordinates, or two files
+            differ in the number of features.
     """
     bags: dict[str, Bag] = {}
     dimension: tuple[str, int] | None = None
@@ -49,6 +51,12 @@ def read_bags(slides: Iterable[str], folder: Path) -> dict[str, Bag]:
         if not path.exists():
             raise UserError(f"{path}: slide '{slide}' is in the splits but has no features; embed it or leave it out")
         bags[slide] = map_bag(path) or read_bag(path)
+        features, coords = bags[slide].features, bags[slide].coords
+        if features.ndim != 2 or len(features) != len(coords):
+            raise UserError(
+                f"{path}: features of shape {features.shape} beside coordinates of shape {coords.shape}; they must be "
+                f"(patches, features) and (patches, 2): embed the slide again"
+            )
         width = bags[slide].features.shape[1]
         dimension = dimension or (slide, width)
         if width != dimension[1]:

@@ -68,8 +68,8 @@ class BagClassifier(nn.Module):
         features: int,
         classes: int,
         hidden: int,
-        attention: int,
         dropout: float,
+        attention: int = 0,
     ) -> None:
         """Build a head with fresh weights.
 
@@ -78,8 +78,8 @@ class BagClassifier(nn.Module):
             features: width of the patch features.
             classes: number of classes.
             hidden: units of the patch embedding.
-            attention: units of each gate (`abmil` only).
             dropout: probability of dropping a unit in training.
+            attention: units of each gate, of `abmil`; the others have none.
         """
         super().__init__()
         pools = {"abmil": lambda: GatedAttentionPool(hidden, attention, dropout), "mean": MeanPool, "max": MaxPool}

@@ -112,11 +112,20 @@ class Share:
                 self.stack.restore(head)
 
     def test(self) -> dict[tuple[Key, int, str], Judgement]:
-        """What each head says of the slides of its test set, by key, seed and slide."""
+        """What each head says of the slides of its test set, by key, seed and slide.
+
+        Raises:
+            UserError: a probability is not a finite number.
+        """
         judged = {}
         for slide, heads in group_by_slide({head: run.test for head, run in enumerate(self.runs)}).items():
             logits, attention = self.stack.judge(heads, self.bags[slide])
             probabilities = torch.softmax(logits.double(), dim=1).cpu().numpy()
+            if not np.isfinite(probabilities).all():
+                raise UserError(
+                    f"task '{self.task}': slide '{slide}' has features that are not finite numbers, or that make "
+                    f"{self.settings.model} overflow; embed it again"
+                )
             for head, chances, weights in zip(heads, probabilities, attention.cpu().numpy(), strict=True):
                 run = self.runs[head]
                 judged[run.key, run.seed, slide] = Judgement(chances, weights if run.with_attention else None)

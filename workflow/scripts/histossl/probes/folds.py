@@ -53,7 +53,7 @@ def deal_folds(
 def inner_folds(
     labels: NDArray[np.str_] | None, groups: NDArray[np.str_], folds: int, seed: int, source: str
 ) -> NDArray[np.int64]:
-    """Folds inside training, on which a penalty is chosen: as `deal_folds`, but fewer where there are fewer groups.
+    """Folds inside training, on which a penalty is chosen: as `deal_folds`, but fewer where groups or patches are few.
 
     Raises:
         UserError: all patches are of one group; or see `deal_folds`.
@@ -61,7 +61,10 @@ def inner_folds(
     count = int(number_groups(groups).max()) + 1
     if count < 2:
         raise UserError(f"{source}: no penalty can be chosen on patches that are all of one group; give a single value")
-    return deal_folds(labels, groups, min(folds, count), seed, source)
+    largest = count if labels is None else int(np.unique(labels, return_counts=True)[1].max())
+    if largest < 2:
+        raise UserError(f"{source}: no penalty can be chosen on one patch a class; give a single value")
+    return deal_folds(labels, groups, min(folds, count, largest), seed, source)
 
 
 def number_groups(groups: NDArray[np.str_]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ def knn_probabilities(train: Patches, test: Patches, k: int, metric: str, thread
     """Share of each class among the k nearest training patches, all neighbours counting alike.
 
     With k = 5 and the Euclidean metric this is the probe of Chen and Krishnan 2022 (arXiv 2203.00585), and equals
-    scikit-learn's `KNeighborsClassifier`.
+    scikit-learn's `KNeighborsClassifier` but for points at equal distances, of which the first are taken here.
 
     Args:
         train: patches with labels.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histossl.errors import UserError
+from histossl.hdf5 import DAMAGED
 from histossl.probes.folds import deal_folds
 
 
@@ -44,14 +45,17 @@ def read_patches(path: Path, split: str = "") -> Patches:
     """Read a feature file, or one split of it.
 
     Raises:
-        UserError: the split has no patches, or a feature is not a finite number.
+        UserError: the file is missing or damaged, the split has no patches, or a feature is not a finite number.
     """
-    with h5py.File(path) as file:
-        texts = {name: file[name].asstr()[:].astype(str) for name in ("path", "label", "group")}
-        splits = file["split"].asstr()[:].astype(str)
-        source = f"{path}, split '{split}'" if split else str(path)
-        origin = str(file.attrs.get("source", path))
-        patches = Patches(source, origin, file["features"][:], target=file["target"][:].astype(float), **texts)
+    source = f"{path}, split '{split}'" if split else str(path)
+    try:
+        with h5py.File(path) as file:
+            texts = {name: file[name].asstr()[:].astype(str) for name in ("path", "label", "group")}
+            splits = file["split"].asstr()[:].astype(str)
+            origin = str(file.attrs.get("source", path))
+            patches = Patches(source, origin, file["features"][:], target=file["target"][:].astype(float), **texts)
+    except DAMAGED as error:
+        raise UserError(f"{path}: not a readable feature file of patches ({error}); delete it and rerun") from error
     unusable = np.flatnonzero(~np.isfinite(patches.features).all(axis=1))
     if len(unusable):
         raise UserError(
@@ -69,10 +73,15 @@ def read_patches(path: Path, split: str = "") -> Patches:
 
 
 def check_separate(train: Patches, test: Patches) -> None:
-    """Raise `UserError` if a group, or a patch of the same data set, is in training and in test.
+    """Raise `UserError` if a group, or a patch of the same data set, is in training and in test, or encoders differ.
 
     Two entries of the config may be of one data set, one of them with its stain normalised.
     """
+    width, other = train.features.shape[1], test.features.shape[1]
+    if width != other:
+        raise UserError(
+            f"{train.source} has {width} features a patch and {test.source} {other}; embed both with the same encoder"
+        )
     shared = sorted((set(train.group) & set(test.group)) - {""})
     if shared:
         raise UserError(

@@ -17,6 +17,8 @@ FIGURES = ("hit_1", "hit_3", "hit_5", "majority_5", "average_precision")
 NEAREST = 5
 QUERIES = 32
 """Queries whose whole ranking is made at once."""
+SIMILARITY_DECIMALS = 12
+"""To which similarities are compared."""
 
 
 def retrieval_figures(train: Patches, test: Patches, threads: int = 1) -> Floats:
@@ -71,7 +73,8 @@ def average_precisions(
     """
 
     def block(rows: NDArray[np.int64]) -> Iterator[float]:
-        similarity = queries[rows] @ points.T
+        # Equal points get sums that differ in the last bits by their place in the product.
+        similarity = np.round(queries[rows] @ points.T, SIMILARITY_DECIMALS)
         for label, row in zip(query_labels[rows], similarity, strict=True):
             relevant = np.sort(row[point_labels == label])
             row.sort()

@@ -125,7 +125,7 @@ def read_sheet(sheet: Path, label: str | None) -> tuple[dict[str, str], dict[str
         label: column of the labels; None reads none.
 
     Raises:
-        UserError: the file or a column is missing, or a slide has no patient.
+        UserError: the file or a column is missing, or a slide has no patient or two.
     """
     try:
         with Path(sheet).open(encoding="utf-8-sig", newline="") as file:
@@ -137,10 +137,11 @@ def read_sheet(sheet: Path, label: str | None) -> tuple[dict[str, str], dict[str
     column = label and _find_column([label], columns, sheet)
     patients, labels = {}, {}
     for row in rows:
-        name = (row[slide] or "").strip()
-        patients[name] = (row[patient] or "").strip()
-        if not patients[name]:
+        name, owner = (row[slide] or "").strip(), (row[patient] or "").strip()
+        if not owner:
             raise UserError(f"{sheet}: slide {name!r} has no patient; fill the column {patient!r}")
+        if (other := patients.setdefault(name, owner)) != owner:
+            raise UserError(f"{sheet}: slide {name!r} is of patients {other!r} and {owner!r}; keep one row of it")
         if column:
             labels[name] = (row[column] or "").strip()
     return patients, labels

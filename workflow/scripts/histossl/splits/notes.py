@@ -1,27 +1,34 @@
 """What a log says of splits that were made."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from histossl.splits.imported import ImportedSplits
 from histossl.splits.labels import LabelledSlide, mixed_patients
 from histossl.splits.split_file import Member, folds_without_a_class
 
 
-def describe_splits(slides: Sequence[LabelledSlide], members: Sequence[Member], left_out: int) -> list[str]:
+def describe_splits(
+    slides: Sequence[LabelledSlide], members: Sequence[Member], unlabelled: int, other: int
+) -> list[str]:
     """Sizes, then warnings of what a reader of the tables should know.
 
     Args:
         slides: what takes part.
         members: the splits.
-        left_out: slides of the sheet without a label.
+        unlabelled: slides of the sheet without a label.
+        other: slides of the sheet with a label that is not among the task's classes.
     """
     counts = ", ".join(f"{count} {label}" for label, count in sorted(Counter(s.label for s in slides).items()))
     lacking, folds = folds_without_a_class(members)
     repeats = max(member.repeat for member in members) + 1
-    drawn = f", in {repeats} repeats of {folds // repeats} folds" if repeats > 1 else f" in {folds} folds"
+    drawn = f", in {repeats} repeats of {folds // repeats} folds" if repeats > 1 else f" in {_several(folds, 'fold')}"
     patients = len({slide.patient for slide in slides})
-    lines = [f"{len(slides)} slides of {patients} patients ({counts}){drawn}; {left_out} left out for want of a label"]
+    without = {"without a label": unlabelled, "of another class": other}
+    said = ", ".join(f"{count} {why}" for why, count in without.items() if count) or "none"
+    lines = [f"{len(slides)} slides of {patients} patients ({counts}){drawn}; left out: {said}"]
+    if twins := _alike({slide.patient for slide in slides}):
+        lines.append(f"warning: patients {twins[0]!r} and {twins[1]!r} differ in capitals only; are they one?")
     if mixed := mixed_patients(slides):
         lines.append(
             f"warning: slides of {_several(len(mixed), 'patient')} (such as {mixed[0]!r}) have different "
@@ -35,6 +42,15 @@ def describe_splits(slides: Sequence[LabelledSlide], members: Sequence[Member], 
             "more; set fewer `repeats`"
         )
     return lines
+
+
+def _alike(patients: Iterable[str]) -> tuple[str, str] | None:
+    """Two patients whose names differ in capitals only."""
+    seen: dict[str, str] = {}
+    for patient in sorted(patients):
+        if (other := seen.setdefault(patient.casefold(), patient)) != patient:
+            return other, patient
+    return None
 
 
 def _count_deals(members: Sequence[Member]) -> int:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from histossl.errors import UserError
 from histossl.files import whole_file
+from histossl.splits.clam import SETS
 
 
 class Member(NamedTuple):
@@ -58,11 +59,12 @@ def read_members(path: Path) -> list[Member]:
     """Read what `write_splits` wrote, as it is.
 
     Raises:
-        UserError: a column is missing, or holds something else.
+        UserError: the file or a column is missing, holds something else, or gives a slide two patients; or no slide is
+            in a set of some split.
     """
     try:
-        with Path(path).open(encoding="utf-8", newline="") as file:
-            return [
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            members = [
                 Member(
                     int(row["repeat"]),
                     float(row["fraction"]),
@@ -75,8 +77,30 @@ def read_members(path: Path) -> list[Member]:
                 )
                 for row in csv.DictReader(file)
             ]
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise UserError(f"{path}: not a split file of this workflow ({error!r}); delete it and rerun") from error
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        why = f"no column {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{path}: not a split file of this workflow ({why}); delete it and rerun") from error
+    _check_members(members, path)
+    return members
+
+
+def _check_members(members: Iterable[Member], path: Path) -> None:
+    patients: dict[str, str] = {}
+    sets: dict[tuple[int, float, int], set[str]] = defaultdict(set)
+    for member in members:
+        if member.set not in SETS:
+            raise UserError(f"{path}: slide {member.slide!r} is in the set {member.set!r}; sets are {', '.join(SETS)}")
+        other = patients.setdefault(member.slide, member.patient)
+        if other != member.patient:
+            raise UserError(f"{path}: slide {member.slide!r} is of patients {other!r} and {member.patient!r}; keep one")
+        sets[member[:3]].add(member.set)
+    if not sets:
+        raise UserError(f"{path}: has no slides; delete it and rerun")
+    for (repeat, fraction, fold), found in sets.items():
+        for name in ("train", "test"):
+            if name not in found:
+                told = f"fold {fold} (fraction {fraction}, repeat {repeat})"
+                raise UserError(f"{path}: {told} has no {name} slides; delete it and rerun")
 
 
 def read_splits(path: Path) -> list[Member]:

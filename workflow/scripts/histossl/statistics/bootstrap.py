@@ -27,9 +27,11 @@ def cluster_bootstrap(
         seed: same seed, same draws.
 
     Returns:
-        (R, m) figures.
+        (R, m) figures, NaN where there is one cluster alone, which tells nothing of how others differ.
     """
     names, of_row = np.unique(np.asarray(clusters), return_inverse=True)
+    if len(names) < 2:
+        return np.full((resamples, figures(np.ones((1, len(of_row)))).shape[1]), np.nan)
     draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     return in_pieces(figures, draws, of_row)
 

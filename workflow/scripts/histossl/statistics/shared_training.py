@@ -5,7 +5,8 @@ judged the rest. Of a figure that is a sum over pairs of a patient tested and a 
 where a model has learned little, each pair comes in twice, the roles exchanged: the same chance counts double, and the
 variance is twice that of models which are given. The more a model has learned, the less a single patient matters, and
 the factor falls to 1. No estimate from the predictions of one cross-validation is unbiased (Bengio and Grandvalet
-2004), hence the upper bound; `benchmarks/shared_training.py` measures how near to it the truth lies.
+2004), hence the fixed factor: enough where folds train on many patients. Beside a test set of hundreds, the luck of a
+training set of ten or twenty patients adds more. `benchmarks/shared_training.py` measures both.
 """
 
 import math
@@ -17,6 +18,8 @@ from scipy.stats import norm
 from histossl.statistics.metrics import Integers
 
 OF_CROSS_VALIDATION = 2.0
+MORE_RESAMPLES = 5
+"""Times as many where the variance is doubled: percentiles so far out are then as steady as those of 95%."""
 
 
 def variance_factor(clusters: Sequence[str], folds: Integers) -> float:

@@ -12,7 +12,7 @@ from histossl.errors import UserError
 from histossl.statistics import metrics
 from histossl.statistics.bootstrap import bca_interval, cluster_bootstrap, cluster_jackknife, percentile_interval
 from histossl.statistics.metrics import Floats
-from histossl.statistics.shared_training import variance_factor, widened
+from histossl.statistics.shared_training import MORE_RESAMPLES, variance_factor, widened
 from histossl.tables.figures import FIGURES, fold_values
 from histossl.tables.kinds import KINDS, Kind, clusters_of, folds_of
 from histossl.tables.predictions import Row, class_names, read_predictions
@@ -138,7 +138,7 @@ def judge(
         UserError: a control was tested on other slides or patches.
     """
     columns = KINDS[kind]
-    methods = read_predictions(paths, columns.identity, columns.key)
+    methods = read_predictions(paths, columns.identity, columns.key, (columns.cluster, columns.truth))
     measured: dict[tuple[str, ...], Measured] = {}
     estimates: dict[tuple[str, ...], dict[str, Estimate]] = {}
     for identity, rows in methods.items():
@@ -182,9 +182,10 @@ def measure(rows: list[Row], kind: str, resampling: Resampling) -> tuple[Measure
     names, figures = FIGURES[kind](rows)
     clusters = clusters_of(rows, KINDS[kind].cluster)
     values = figures(metrics.ones(len(rows)))[0]
-    samples = cluster_bootstrap(figures, clusters, resampling.resamples, resampling.seed)
-    left_out = cluster_jackknife(figures, clusters)
     factor = variance_factor(clusters, folds_of(rows))
+    resamples = resampling.resamples * (MORE_RESAMPLES if factor > 1 else 1)
+    samples = cluster_bootstrap(figures, clusters, resamples, resampling.seed)
+    left_out = cluster_jackknife(figures, clusters)
     level = widened(resampling.level, factor)
     estimates = {
         name: Estimate(float(values[i]), *bca_interval(samples[:, i], values[i], left_out[:, i], level))

@@ -21,18 +21,20 @@ def notes(
     `trained_stains` are the encoders trained on patches of another stain normalisation than they were tested on, and
     that normalisation.
     """
+    resamples = max(len(m.measured.samples) for m in judged)
     unit, alone = ("patients", "") if kind == "slide" else ("groups", " (a patch without a group is one of its own)")
     controls = dict.fromkeys(f"{m.encoder} - {m.control}" for m in judged if m.control)
     compared = [
         f"Difference to the control, paired on the same resamples: {', '.join(controls)}. A star marks an "
-        f"interval without 0; intervals are not corrected for the number of comparisons."
+        f"interval without 0; intervals are not corrected for the number of comparisons, and are no p: at the edge the "
+        f"two may disagree."
     ]
     return [
         *meanings(kind),
         *(fold_notes(kind, judged) if kind == "slide" or any_folds(judged) else []),
         *stain_notes(kind, judged, trained_stains),
         *seen_notes(kind, judged, unit),
-        f"In brackets: {resampling.level:.0%} interval from {resampling.resamples} resamples of the {unit}{alone}: "
+        f"In brackets: {100 * resampling.level:g}% interval from {resamples} resamples of the {unit}{alone}: "
         f"BCa, of differences percentiles. It speaks of the {unit} tested; what another training run would give is "
         f"not in it.",
         *(shared_training_notes(judged, unit)),
@@ -105,23 +107,24 @@ def shared_training_notes(judged: Sequence[Judged], unit: str) -> list[str]:
         return []
     every = all(m.measured.variance_factor > 1 for m in judged)
     return [
-        f"Cross-validation{'' if every else ' (where there are several folds)'}: {unit} tested in one fold trained "
-        f"the models of others, which predictions do not show; intervals and p allow for twice the variance, an upper "
-        f"bound."
+        f"Cross-validation{'' if every else ' (where folds test different ' + unit + ')'}: {unit} tested in one fold "
+        f"trained the models of others, which predictions do not show; intervals and p allow for twice the variance. "
+        f"That is enough where folds train on many {unit}, and rather cautious where figures are high."
     ]
 
 
 def pair_notes(pairs: Sequence[Pair], unit: str, level: float) -> list[str]:
     """How encoders are compared with each other."""
     tests = {
-        "DeLong": f"DeLong's test within folds, the rows of one of the {unit} being a cluster (Obuchowski)",
+        "DeLong": f"DeLong's test within folds; what belongs to one of the {unit} counts as one unit (Obuchowski)",
         "bootstrap": f"Student's t of the standard error over the resamples of the {unit}",
     }
     said = " and ".join(tests[name] for name in dict.fromkeys(pair.test for pair in pairs))
     folds = "; p (folds): corrected resampled t over the folds (Nadeau and Bengio), for comparison"
     listed = any(not math.isnan(pair.resampled) for pair in pairs)
     return [
-        f"vs best: encoders that cannot be told apart from the best with the same head and data bear =, the others are "
-        f"worse, with p (Holm) below {1 - level:.2g}. p: {said}. p (Holm): corrected for all pairs of encoders with "
-        f"the same head and data{folds if listed else ''}."
+        f"vs best: n.s. (not significant) are encoders that cannot be told apart from the best with the same head and "
+        f"data, which is no proof that they are equal: look at the intervals. The others are worse, with p (Holm) "
+        f"below {1 - level:.2g}. p: {said}. p (Holm): corrected for all pairs of encoders with the same head and "
+        f"data{folds if listed else ''}."
     ]

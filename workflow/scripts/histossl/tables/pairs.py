@@ -17,7 +17,7 @@ from histossl.tables.figures import MACRO_AUC, class_arrays
 from histossl.tables.kinds import KINDS, folds_of, strata_of
 from histossl.tables.predictions import class_names
 
-BEST, ALIKE, WORSE = "best", "=", "worse"
+BEST, ALIKE, WORSE, UNTESTED = "best", "n.s.", "worse", "untested"
 SMALLER_IS_BETTER = ("mse",)
 
 
@@ -92,7 +92,7 @@ def compare(first: Judged, second: Judged, kind: str, resampling: Resampling) ->
     if figure == MACRO_AUC:
         test, tested = "DeLong", delong_test(first, second)
     else:
-        spread = float(np.nanvar(one.samples[:, 0] - other.samples[:, 0], ddof=1))
+        spread = float(np.nanvar(one.samples[:, 0] - other.samples[:, 0], ddof=1)) if first.clusters > 1 else math.nan
         test, tested = "bootstrap", student(between.value, one.variance_factor * spread, first.clusters - 1)
     both = ~np.isnan(one.folds - other.folds)
     share = ratio_tested_to_trained(first)[both] if len(both) > 1 else np.empty(0)
@@ -118,16 +118,19 @@ def ratio_tested_to_trained(method: Judged) -> Floats:
     """Patients tested over patients trained on, of each fold of each repeat, (folds,).
 
     Predictions do not say who was trained on: that is the task's patients less those of the fold, times the fraction.
+    NaN where none of them is left.
     """
     rows, folds = method.measured.rows, folds_of(method.measured.rows)
     clusters = np.array(method.measured.clusters)
     tested = np.array([len(np.unique(clusters[folds == fold])) for fold in np.unique(folds)])
     trained = (len(np.unique(clusters)) - tested) * float(rows[0].get("fraction", 1))
-    return np.divide(tested, trained, out=np.full(len(tested), math.inf), where=trained > 0)
+    return np.divide(tested, trained, out=np.full(len(tested), math.nan), where=trained > 0)
 
 
 def verdicts(judged: Sequence[Judged], pairs: Sequence[Pair], level: float) -> list[str]:
-    """How each method stands to the best of its family: `best`, `=` where they cannot be told apart, or `worse`.
+    """How each method stands to the best of its family: `best`, `n.s.` where they cannot be told apart, or `worse`.
+
+    `untested` where there is no p, for want of patients.
 
     Empty where a family has one encoder, or no method of it has the figure. `level` is that of the intervals: 0.95
     calls worse what has an adjusted p below 0.05.
@@ -148,7 +151,7 @@ def verdicts(judged: Sequence[Judged], pairs: Sequence[Pair], level: float) -> l
             found.append(BEST)
         else:
             p = adjusted[(*method.family, frozenset((leader.encoder, method.encoder)))]
-            found.append(WORSE if p < 1 - level else ALIKE)
+            found.append(UNTESTED if math.isnan(p) else WORSE if p < 1 - level else ALIKE)
     return found
 
 

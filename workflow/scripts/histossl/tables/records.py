@@ -27,7 +27,7 @@ def csv_record(kind: str, method: Judged, verdict: str) -> dict[str, str]:
     record[f"{clusters}_seen"] = str(method.seen[0]) if method.seen else ""
     if kind == "slide":
         record |= {"tests_leaked": str(method.leaked[0]), "tests": str(method.leaked[1])}
-    record["vs_best"] = {"=": "alike"}.get(verdict, verdict)
+    record["vs_best"] = verdict
     name, (mean, spread) = COMPARED[kind][0], mean_and_sd(method.folds)
     record |= {"folds": str(len(method.folds)), "folds_left_out": str(method.folds_left_out)}
     record |= {f"{name}_folds_mean": plain(mean), f"{name}_folds_sd": plain(spread)}

@@ -10,6 +10,11 @@ from pathlib import Path
 from histossl.files import write_text_whole
 
 WIDTH = 120  # columns of a terminal
+ROWS = 40  # of a LaTeX table that fits a page
+LATEX_NEEDS = (
+    "% needs \\usepackage{booktabs,longtable} and, for quotes, \\usepackage[T1]{fontenc}; letters beyond the European "
+    "ones need XeLaTeX or LuaLaTeX\n"
+)
 
 
 class Figures(str):
@@ -87,7 +92,7 @@ def markdown_text(text: str) -> str:
     """Escape what Markdown or HTML would take for markup; an underscore inside a word is no markup."""
     if isinstance(text, Figures):
         return str(text)
-    escaped = re.sub(r"([\\`*|>\[\]~$#])|(?<!\w)_|_(?!\w)", r"\\\g<0>", " ".join(text.split()))
+    escaped = re.sub(r"([\\`*|>\[\]~$#])|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", " ".join(text.split()))
     return escaped.replace("&", "&amp;").replace("<", "&lt;")  # not every renderer heeds a backslash before these
 
 
@@ -117,30 +122,24 @@ def latex_text(text: str) -> str:
 
 
 def latex(sections: Sequence[Section], notes: Sequence[str]) -> str:
-    r"""A file to `\input`: one `table` with a booktabs `tabular` a section, the notes in the first caption."""
+    r"""A file to `\input`: a booktabs table a section, broken as in Markdown, the notes in the first caption.
+
+    Tables of more than a page are a `longtable`.
+    """
     tables = []
-    for index, section in enumerate(sections):
+    for index, section in enumerate(piece for whole in sections for piece in broken(whole)):
         caption = [*([f"{section.title}."] if section.title else []), *(notes if index == 0 else ())]
         alignment = "".join("r" if right else "l" for right in numeric(section))
         body = [" & ".join(map(latex_text, row)) + r" \\" for row in (section.columns, *section.rows)]
-        tables.append(
-            "\n".join(
-                [
-                    r"\begin{table}",
-                    r"\centering",
-                    rf"\caption{{{latex_text(' '.join(caption))}}}",
-                    rf"\begin{{tabular}}{{{alignment}}}",
-                    r"\toprule",
-                    body[0],
-                    r"\midrule",
-                    *body[1:],
-                    r"\bottomrule",
-                    r"\end{tabular}",
-                    r"\end{table}",
-                ]
-            )
-        )
-    return "% needs \\usepackage{booktabs} and, for quotes, \\usepackage[T1]{fontenc}\n" + "\n\n".join(tables) + "\n"
+        said = rf"\caption{{{latex_text(' '.join(caption))}}}"
+        lines = [r"\toprule", body[0], r"\midrule", *body[1:], r"\bottomrule"]
+        if len(section.rows) > ROWS:
+            lines = [rf"{{\footnotesize\begin{{longtable}}{{{alignment}}}", said + r" \\", *lines, r"\end{longtable}}"]
+        else:
+            begin = [r"\begin{table}", r"\centering\footnotesize", said, rf"\begin{{tabular}}{{{alignment}}}"]
+            lines = [*begin, *lines, r"\end{tabular}", r"\end{table}"]
+        tables.append("\n".join(lines))
+    return LATEX_NEEDS + "\n\n".join(tables) + "\n"
 
 
 def csv_table(records: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> str:
