@@ -3,9 +3,13 @@
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from histossl.config.sheets import SlideRow
 from histossl.errors import UserError
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
 
 SQUEUE = ["squeue", "--me", "--noheader", "--format=%i|%Z|%k"]
 """Each job's id, folder and comment. The Slurm plugin's comments name the rule."""
@@ -53,3 +57,16 @@ def jobs_at_work(folder: Path) -> list[str]:
         if is_ours and Path(its_folder).resolve() == folder.resolve():
             jobs.append(number)
     return jobs
+
+
+def record_unwatched(workflow: "Workflow") -> None:
+    """Write down with which settings results were made that ended while no Snakemake was there to do so.
+
+    Without such a record, which only the Snakemake that submits jobs writes, a changed setting would rerun nothing.
+
+    Args:
+        workflow: after it has found out what is to be done.
+    """
+    for job in workflow.dag.jobs:
+        if not workflow.dag.needrun(job) and not workflow.persistence.has_metadata(job):
+            workflow.async_run(workflow.persistence.finished(job))
