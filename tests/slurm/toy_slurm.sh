@@ -5,6 +5,7 @@
 #   toy_slurm.sh up       install Slurm where it is missing, start what does not run, wait for the nodes
 #   toy_slurm.sh down     cancel all jobs and end the daemons
 #   toy_slurm.sh status   nodes and jobs
+#   toy_slurm.sh crash n1 end a node with all that runs on it, as if its power failed; `up` starts it again
 #
 # Each can be called again. A machine that has a Slurm of its own (/etc/slurm/slurm.conf) is left alone. There is no
 # accounting database: ended jobs are listed in $TOY_SLURM/jobs.txt.
@@ -145,9 +146,24 @@ down() {
     ! grep -qsx "$MARK" $CONFIGURATION/slurm.conf || rm -f $CONFIGURATION/{slurm,gres}.conf
 }
 
+# Slurm's own processes first: they would tell the controller how the job's ended.
+crash() { # NODE
+    local environment pid parent steps=() others=()
+    for environment in /proc/[0-9]*/environ; do
+        grep -qsz "^SLURMD_NODENAME=$1\$" "$environment" || continue
+        pid=${environment//[!0-9]/}
+        others+=("$pid")
+        parent=$(awk '$1 == "PPid:" {print $2}' "/proc/$pid/status" 2>/dev/null) || continue
+        ! grep -qsx slurmstepd "/proc/$parent/comm" || steps+=("$parent")
+    done
+    kill -KILL "$(cat "$TOY_SLURM/run/slurmd.$1.pid")" "${steps[@]}"
+    kill -KILL "${others[@]}" 2>/dev/null || true # some have ended with their parents
+}
+
 case ${1:-} in
 up) up ;;
 down) down ;;
 status) sinfo && squeue ;;
-*) echo "usage: $0 up|down|status" >&2 && exit 2 ;;
+crash) crash "${2:?which node}" ;;
+*) echo "usage: $0 up|down|status|crash NODE" >&2 && exit 2 ;;
 esac
