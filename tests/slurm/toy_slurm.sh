@@ -47,20 +47,23 @@ stop() { # PROGRAM PID_FILE
 }
 
 install_slurm() {
-    command -v slurmctld slurmd munged sbatch >/dev/null && return
+    local program missing=""
+    for program in munged slurmctld slurmd sbatch; do command -v "$program" >/dev/null || missing=yes; done
+    [ -n "$missing" ] || return 0
     # Packages start their daemons, which are not wanted here, unless this file forbids it.
-    local policy=/usr/sbin/policy-rc.d made=""
-    [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy && made=yes; }
+    local policy=/usr/sbin/policy-rc.d made="" failed=""
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod +x $policy
+        made=yes
+    fi
     { apt-get update && apt-get install -y --no-install-recommends munge slurmctld slurmd slurm-client; } \
-        >"$TOY_SLURM/log/apt" 2>&1 || { tail -n 5 "$TOY_SLURM/log/apt" >&2 && return 1; }
+        >"$TOY_SLURM/log/apt" 2>&1 || failed=yes
     [ -z "$made" ] || rm $policy
+    [ -z "$failed" ] || { tail -n 5 "$TOY_SLURM/log/apt" >&2 && return 1; }
 }
 
 write_configuration() {
-    if [ -e $CONFIGURATION/slurm.conf ] && ! grep -qx "$MARK" $CONFIGURATION/slurm.conf; then
-        echo "toy_slurm: $CONFIGURATION/slurm.conf is another Slurm's; nothing is done" >&2
-        return 1
-    fi
     cat >"$TOY_SLURM/slurm.conf" <<CONF
 $MARK
 ClusterName=toy
@@ -115,6 +118,10 @@ CONF
 all_idle() { [ "$(sinfo -h -p cpu -t idle,mixed,allocated -o %D)" = "${#NODES[@]}" ]; }
 
 up() {
+    if [ -e $CONFIGURATION/slurm.conf ] && ! grep -qx "$MARK" $CONFIGURATION/slurm.conf; then
+        echo "toy_slurm: $CONFIGURATION/slurm.conf is another Slurm's; nothing is done" >&2
+        return 1
+    fi
     install -d "$TOY_SLURM"/{log,run,state,spool.n1,spool.n2}
     install_slurm
     write_configuration
