@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -113,8 +112,9 @@ class SlurmPlace(Workplace):
                 yield process
             finally:
                 if process.poll() is None:
-                    process.send_signal(signal.SIGINT)  # it cancels its jobs
-                    process.wait(120)
+                    process.kill()
+                    process.wait()
+                    subprocess.run(["scancel", *(job.number for job in at_work(self.folder))], check=False)
 
     def said(self) -> str:
         return (self.folder / "head.log").read_text(errors="replace")
