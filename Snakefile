@@ -49,5 +49,11 @@ rule features:
         plan.all_patch_features(CONFIG),
 
 
+onstart:
+    if workflow.executor_plugin.name == "slurm":
+        explained(check_slurm_run, SLIDES, Path.cwd())
+        record_unwatched(workflow)
+
+
 onsuccess:
     explained(print_left_out, Path("results"))

@@ -3,6 +3,7 @@ import json
 import re
 
 from histossl.cohort.run_end import print_left_out
+from histossl.cohort.run_start import check_slurm_run, record_unwatched
 from histossl.config import plan
 from histossl.config.check import DRAWN, check_config, check_study
 from histossl.config.fingerprint import fingerprint_script

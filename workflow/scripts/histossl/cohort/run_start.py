@@ -1,0 +1,72 @@
+"""What is looked at before the first job is sent to Slurm. Read at each start of the workflow: nothing heavy here."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from histossl.config.sheets import SlideRow
+from histossl.errors import UserError
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
+
+SQUEUE = ["squeue", "--me", "--noheader", "--format=%i|%Z|%k"]
+"""Each job's id, folder and comment. The Slurm plugin's comments name the rule."""
+FOR_SHELL, FOR_SNAKEMAKE = "'", ","
+"""What a name passed to a job may not hold: the job's shell would run a part of it; the list of names ends there."""
+
+
+def check_slurm_run(slides: Mapping[str, SlideRow], folder: Path) -> None:
+    """Look at what would go wrong within jobs, or make two jobs write the same file.
+
+    Args:
+        slides: the rows of the slide sheet, by id.
+        folder: the one that Snakemake runs in.
+
+    Raises:
+        UserError: a name can't be passed to a job, jobs of another run are at work here, or Slurm gives no answer.
+    """
+    for row in slides.values():
+        refused = {row.slide: FOR_SHELL + FOR_SNAKEMAKE, row.path: FOR_SHELL, row.tissue_path: FOR_SHELL}
+        for name, characters in refused.items():
+            if found := set(name) & set(characters):
+                raise UserError(f"{name}: a name with {min(found)} can't be passed to a Slurm job; rename it")
+    if jobs := jobs_at_work(folder):
+        raise UserError(
+            f"{len(jobs)} Slurm job(s) of another run are still at work in {folder}; start again when they have ended, "
+            f"or end them with `scancel {' '.join(jobs)}`"
+        )
+
+
+def jobs_at_work(folder: Path) -> list[str]:
+    """The ids of this user's Slurm jobs, waiting or running, that a Snakemake in `folder` has submitted.
+
+    Raises:
+        UserError: Slurm gives no answer.
+    """
+    try:
+        answer = subprocess.run(SQUEUE, capture_output=True, text=True, check=True, timeout=120)
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = (getattr(error, "stderr", None) or str(error)).strip()
+        raise UserError(f"squeue can't say which jobs are at work ({reason}); start again when it answers") from error
+    jobs = []
+    for line in answer.stdout.splitlines():
+        number, _, rest = line.partition("|")
+        its_folder, is_ours, _ = rest.partition("|rule_")
+        if is_ours and Path(its_folder).resolve() == folder.resolve():
+            jobs.append(number)
+    return jobs
+
+
+def record_unwatched(workflow: "Workflow") -> None:
+    """Write down with which settings results were made that ended while no Snakemake was there to do so.
+
+    Without such a record, which only the Snakemake that submits jobs writes, a changed setting would rerun nothing.
+
+    Args:
+        workflow: after it has found out what is to be done.
+    """
+    for job in workflow.dag.jobs:
+        if not workflow.dag.needrun(job) and not workflow.persistence.has_metadata(job):
+            workflow.async_run(workflow.persistence.finished(job))
