@@ -10,6 +10,7 @@ from histossl.config.sheets import SlideRow
 from histossl.config.training_slides import choose_slides
 from histossl.encoders.hub_location import on_hub
 from histossl.splits.clam import find_split_files
+from histossl.splits.labels import takes_part
 from histossl.stain.reference import fingerprint_reference
 
 Config = Mapping[str, Any]
@@ -245,9 +246,14 @@ def hash_split_files(config: Config, task: str) -> int:
 
 
 def hash_labels(config: Config, task: str, slides: Mapping[str, SlideRow]) -> int:
-    """Fingerprint of who has which label, and site where the task asks: other changes of the sheet change no split."""
-    asked = [column for key in ("label", "site") if (column := config["slide_tasks"][task][key])]
-    known = sorted((row.slide, row.patient, *(row.columns[column] for column in asked)) for row in slides.values())
+    """Fingerprint of who takes part with which label, and site where the task asks: nothing else changes a split."""
+    settings = config["slide_tasks"][task]
+    asked = [column for key in ("label", "site") if (column := settings[key])]
+    known = sorted(
+        (row.slide, row.patient, *(row.columns[column] for column in asked))
+        for row in slides.values()
+        if takes_part(row.columns[settings["label"]], settings["classes"])
+    )
     return zlib.crc32(repr(known).encode())
 
 
