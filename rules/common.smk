@@ -110,7 +110,8 @@ def imported_files(wildcards):
 
 def first_imported_file(wildcards):
     """One file tells what all are like: another that changes leaves the card as it is."""
-    return next(iter(IMPORTED[wildcards.encoder].values()))
+    files = IMPORTED[wildcards.encoder]
+    return files[min(files)]  # not the sheet's first, whose order changes nothing
 
 
 def grow(amount):

@@ -14,8 +14,11 @@ pytestmark = pytest.mark.slow
 
 def test_a_fresh_clone_and_a_moved_folder_run_nothing(complete, dry, clone, tmp_path):
     assert dry.plan(complete.folder, every_key(), clone) == []
-    shutil.copytree(complete.folder, tmp_path / "moved")
-    assert dry.plan(tmp_path / "moved", every_key(), clone) == []
+    moved = tmp_path / "moved"
+    shutil.copytree(complete.folder, moved)
+    assert dry.plan(moved, every_key(), clone) == []
+    shutil.rmtree(moved / ".snakemake")  # what they were made with is unknown then
+    assert dry.plan(moved, every_key(), clone) == []
 
 
 def test_another_machine_and_other_libraries_run_nothing(complete, clone, tmp_path):

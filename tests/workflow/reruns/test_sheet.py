@@ -48,11 +48,13 @@ def test_a_renamed_patient_is_split_anew_where_there_is_a_label(complete, dry):
     assert wildcards(jobs, "split_patients", "task") == {"subtype", "centres", "dealt"}
 
 
-def test_a_stated_spacing_runs_its_slide_alone(complete, dry):
-    rows = [{**row, "spacing_um": "0.5" if row["slide"] == "P01-1" else ""} for row in more_rows()]
+def test_a_stated_spacing_runs_its_slide_alone_and_an_assumed_one_the_others(complete, dry):
+    rows = [{**row, "spacing_um": "0.5"} if row["slide"] == "P01-1" else row for row in more_rows()]
     jobs = dry.plan(complete.folder, with_sheet(complete, rows))
-    assert wildcards(jobs, "segment_tissue", "slide") == {"P01-1"}
-    assert wildcards(jobs, "tile_slide", "slide") == {"P01-1"}
+    assert wildcards(jobs, "segment_tissue", "slide") == wildcards(jobs, "tile_slide", "slide") == {"P01-1"}
+    jobs = dry.plan(complete.folder, with_values(every_key(), {"slides.assumed_spacing_um": 0.4}))
+    unstated = {row["slide"] for row in more_rows() if not row["spacing_um"]}
+    assert wildcards(jobs, "segment_tissue", "slide") == unstated and len(unstated) == len(rows) - 1
 
 
 def test_a_new_slide_is_prepared_alone_and_no_task_without_its_label_is_split_again(complete, dry):
@@ -63,8 +65,9 @@ def test_a_new_slide_is_prepared_alone_and_no_task_without_its_label_is_split_ag
         assert wildcards(jobs, rule, "slide") == {"P08-1"}, rule
     assert wildcards(jobs, "pretrain", "encoder") == {"dino", "simclr", "ibot", "byol"}  # it is in what they train on
     batches = wildcards(jobs, "embed_slides", "encoder", "batch")
-    (batch,) = {batch for encoder, batch in batches if encoder == "published"}
-    assert {"published", "dino_untrained"} <= {encoder for encoder, other in batches if other == batch}
+    assert len({batch for _, batch in batches}) == 2
+    for encoder in ("published", "dino_untrained", "ibot_untrained"):  # only the batch that it is in
+        assert len({batch for other, batch in batches if other == encoder}) == 1, encoder
     assert not rules(jobs) & {"draw_slide", "draw_patches", "export_encoder", "describe_features", "split_patients"}
     assert wildcards(jobs, "embed_patches", "encoder") == {"dino", "simclr", "ibot", "byol"}
 
