@@ -46,7 +46,7 @@ from histossl.tiles.tissue_file import read_tissue
 MAX_S, MAX_MB = 30, 2000
 GIVE_UP_S = 90
 """A script that takes longer is ended."""
-SPACINGS = {"sheet_spacing_um": None, "assumed_spacing_um": 0.5, "on_bad_slide": "exclude"}
+SPACINGS = {"sheet_spacing_um": None, "assumed_spacing_um": 0.5}
 TISSUE = {
     "spacing_um": 4.0,
     "threshold": "glass",
@@ -201,7 +201,7 @@ def _stages(slide: Path, results: Path) -> Iterator[tuple[str, Callable[[], None
     file, policy = f"--file={slide}", "--on-bad-slide=exclude"
     arguments = {
         segment_tissue: (
-            *("--slide=ü $(x)", file, f"--settings={json.dumps({**SPACINGS, 'tissue': TISSUE})}"),
+            *("--slide=ü $(x)", file, policy, f"--settings={json.dumps({**SPACINGS, 'tissue': TISSUE})}"),
             *(f"--metadata={metadata}", f"--tissue={tissue}", f"--overlay={results / 'overlay.jpg'}"),
         ),
         tile_slide: (

@@ -45,19 +45,19 @@ def memory_mb() -> float:
 def handle(slide: Path, folder: Path, encoder: Path, config: dict) -> None:
     """All stages that open a slide, by the scripts the workflow runs, in this process."""
     spacings = {"sheet_spacing_um": None, "assumed_spacing_um": None}
-    tissue = json.dumps({**spacings, "on_bad_slide": "fail", "tissue": tissue_settings(config)})
+    tissue = json.dumps({**spacings, "tissue": tissue_settings(config)})
     tiling = json.dumps({"patch_px": PATCH_PX, "spacing_um": SPACING_UM, "overlap_px": 0, "min_tissue": 0.5})
     coords = folder / f"{slide.stem}.h5"
     file, bad = f"--file={slide}", "--on-bad-slide=fail"
     described = [f"--metadata={folder / 'metadata.json'}", f"--tissue={folder / 'tissue.geojson'}"]
     overlay = f"--overlay={folder / 'overlay.jpg'}"
-    segment_tissue.main([f"--slide={slide.stem}", file, f"--settings={tissue}", *described, overlay])
+    segment_tissue.main([f"--slide={slide.stem}", file, bad, f"--settings={tissue}", *described, overlay])
     tile_slide.main([*described, f"--settings={tiling}", bad, f"--output={coords}"])
     shards = f"--settings={json.dumps(SHARDS)}"
     pack_tiles.main([file, f"--coords={coords}", shards, bad, f"--output={folder / 'shard.h5'}"])
     to = [f"--features={folder / 'features'}", f"--manifest={folder / 'manifest.json'}", "--batch=64", "--threads=1"]
-    how = json.dumps({"precision": "fp32", "on_bad_slide": "fail", "stain": None})
-    made = ["--name=small", f"--encoder={encoder}", "--code=1", f"--settings={how}"]
+    how = json.dumps({"precision": "fp32", "stain": None})
+    made = ["--name=small", f"--encoder={encoder}", "--code=1", bad, f"--settings={how}"]
     embed_slides.main([*made, f"--files={slide}", f"--coords={coords}", *to])
     tiles = read_coords(coords)
     with Slide(slide) as opened:  # once more, without the child process that the scripts read in

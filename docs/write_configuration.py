@@ -10,7 +10,7 @@ HEAD = """# Configuration
 
 Every key of the configuration, as config/schemas/config.schema.yaml states it (this page is made from it by
 `make docs`). A key of another name is refused, with the nearest valid one. What stands under `compute` changes speed
-alone and reruns nothing; any other key reruns the stages that read it.
+alone and reruns nothing; what any other key reruns is in [reruns.md](reruns.md).
 
 | key | values | default | meaning |
 |---|---|---|---|

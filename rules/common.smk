@@ -89,6 +89,16 @@ def file_state(path):
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
+def untracked(value):
+    """A parameter that reruns nothing when it changes: Snakemake does not track functions of resources."""
+    return lambda wildcards, resources: value
+
+
+# What is done with a bad slide is no part of the results of a good one, and only reading it tells which it is. So it goes
+# for what is read from now on.
+ON_BAD_SLIDE = untracked(CONFIG["slides"]["on_bad_slide"])
+
+
 def slide_path(wildcards):
     return SLIDES[wildcards.slide].path
 
@@ -101,7 +111,8 @@ def imported_files(wildcards):
 
 def first_imported_file(wildcards):
     """One file tells what all are like: another that changes leaves the card as it is."""
-    return next(iter(IMPORTED[wildcards.encoder].values()))
+    files = IMPORTED[wildcards.encoder]
+    return files[min(files)]  # not the sheet's first, whose order changes nothing
 
 
 def grow(amount):

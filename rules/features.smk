@@ -26,13 +26,14 @@ rule embed_slides:
         code=code("embed_slides"),
         features="results/features/{encoder}/slides/{tiling}",
         settings=lambda wildcards: as_json(plan.slide_embedding(CONFIG, wildcards.tiling)),
+        on_bad_slide=ON_BAD_SLIDE,
         # Not used by the command: a repaired slide may be older than the features of the broken one.
         bytes=lambda wildcards: as_json([file_bytes(SLIDES[slide].path) for slide in BATCHES[wildcards.batch]]),
     shell:
         "python {params.launch:q} --gpus={resources.gpu} {params.script:q} --name={wildcards.encoder:q}"
         " --encoder={input.encoder:q} --files {input.slides:q} --coords {input.coords:q}"
         " --features={params.features:q} --manifest={output:q} --settings={params.settings:q}"
-        " --code={params.code} --batch={resources.batch} --threads={threads} 2>&1 | (trap '' TERM INT; exec tee {log:q})"
+        " --on-bad-slide={params.on_bad_slide} --code={params.code} --batch={resources.batch} --threads={threads} 2>&1 | (trap '' TERM INT; exec tee {log:q})"
 
 
 rule embed_patches:
@@ -117,7 +118,7 @@ rule import_features:
         sheet=Path(CONFIG["slides"]["sheet"]),
         slides=lambda wildcards: BATCHES[wildcards.batch],
         features="results/features/{encoder}/slides/{tiling}",
-        on_bad_slide=CONFIG["slides"]["on_bad_slide"],
+        on_bad_slide=ON_BAD_SLIDE,
         bytes=lambda wildcards: [file_bytes(path) for path in imported_files(wildcards)],
     shell:
         "python {params.script:q} --name={wildcards.encoder:q} --card={input.card:q} --folder={params.folder:q}"

@@ -20,7 +20,7 @@ rule pack_tiles:
         code=code("pack_tiles"),
         settings=as_json(CONFIG["shards"]),
         stain=lambda wildcards: as_json(plan.stain_settings(CONFIG, "tilings", wildcards.tiling)),
-        on_bad_slide=CONFIG["slides"]["on_bad_slide"],
+        on_bad_slide=ON_BAD_SLIDE,
     shell:
         "python {params.script:q} --file={input.slide:q} --coords={input.coords:q} --settings={params.settings:q}"
         " --stain={params.stain:q} --on-bad-slide={params.on_bad_slide} --output={output:q} > {log:q} 2>&1"
@@ -81,7 +81,7 @@ rule pretrain:
         # of resources reruns nothing when it changes, which is right for what only changes speed.
         gpus=lambda wildcards, resources: resources.get("gpu", COMPUTE["pretrain_gpus"]),
         nodes=lambda wildcards, resources: resources.get("nodes", 1),
-        compiled=lambda wildcards, resources: ["--compile"] if COMPUTE["pretrain_compile"] else [],
+        compiled=untracked(["--compile"] if COMPUTE["pretrain_compile"] else []),
         script=script("pretrain"),
         code=code("pretrain"),
         settings=lambda wildcards: as_json(plan.pretrain_settings(CONFIG, wildcards.encoder)),

@@ -22,16 +22,15 @@ rule segment_tissue:
         code=code("segment_tissue"),
         settings=lambda wildcards: as_json(
             {
-                "sheet_spacing_um": SLIDES[wildcards.slide].spacing_um,
-                "assumed_spacing_um": CONFIG["slides"]["assumed_spacing_um"],
-                "on_bad_slide": CONFIG["slides"]["on_bad_slide"],
+                **plan.slide_spacings(CONFIG, SLIDES[wildcards.slide]),
                 "tissue": plan.tissue_settings(CONFIG),
                 "file_bytes": file_bytes(SLIDES[wildcards.slide].path),
             }
         ),
+        on_bad_slide=ON_BAD_SLIDE,
     shell:
         "python {params.script:q} --slide={wildcards.slide:q} --file={input.slide:q} --own-tissue {input.own:q}"
-        " --settings={params.settings:q} --metadata={output.metadata:q} --tissue={output.tissue:q}"
+        " --settings={params.settings:q} --on-bad-slide={params.on_bad_slide} --metadata={output.metadata:q} --tissue={output.tissue:q}"
         " --overlay={output.overlay:q} > {log:q} 2>&1"
 
 
@@ -57,7 +56,7 @@ rule tile_slide:
         script=script("tile_slide"),
         code=code("tile_slide"),
         settings=lambda wildcards: as_json(plan.tiling_settings(CONFIG, wildcards.tiling)),
-        on_bad_slide=CONFIG["slides"]["on_bad_slide"],
+        on_bad_slide=ON_BAD_SLIDE,
     shell:
         "python {params.script:q} --file {input.slide:q} --metadata={input.metadata:q} --tissue={input.tissue:q}"
         " --settings={params.settings:q} --on-bad-slide={params.on_bad_slide} --output={output:q} > {log:q} 2>&1"

@@ -47,3 +47,18 @@ def read_table(path: Path) -> list[dict[str, str]]:
 @pytest.fixture
 def workplace(tmp_path: Path) -> Workplace:
     return Workplace(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """The tiny cohort, run from drawn slides to tables; what Snakemake said is in said.txt. Tests leave it as it is."""
+    from tests.workflow import tiny  # which needs this module
+
+    place = Workplace(tmp_path_factory.mktemp("chain"))
+    place.write_config(tiny.CONFIG)
+    place.write_sheet("slides.csv", tiny.slide_rows())
+    place.write_sheet("phantom.csv", tiny.phantom_rows())
+    run = place.snakemake("--cores", "2")
+    assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
+    (place.folder / "said.txt").write_text(run.stdout + run.stderr, encoding="utf-8")
+    return place

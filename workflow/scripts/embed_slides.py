@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--features", type=Path, required=True, help="folder of the feature files")
     parser.add_argument("--manifest", type=Path, required=True, help="JSON that lists what was embedded")
     parser.add_argument("--settings", type=json.loads, required=True, help="see `plan.slide_embedding`, JSON")
+    parser.add_argument("--on-bad-slide", choices=["exclude", "fail"], required=True)
     parser.add_argument("--code", required=True, help="fingerprint of the code; a change embeds anew")
     parser.add_argument("--batch", type=int, default=0, help="patches at once; 0 finds a number")
     parser.add_argument("--threads", type=int, required=True, help="processes that read, and threads without a GPU")
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
             progress, patches = Progress(f"embed {arguments.name}", len(todo), "slides"), 0
             for job, features in embed_slides(todo, readers, embedder, normaliser):
                 if isinstance(features, UserError):
-                    if settings["on_bad_slide"] == "fail":
+                    if arguments.on_bad_slide == "fail":
                         raise features
                     print(f"slide {job.tiles.slide} is left out: {features}")
                 lines[job.output] = store(job, features, card, facts)

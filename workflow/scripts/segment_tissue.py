@@ -26,8 +26,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--slide", required=True, help="slide id")
     parser.add_argument("--file", type=Path, required=True, help="the slide")
     parser.add_argument("--own-tissue", type=Path, nargs="?", help="GeoJSON or mask picture that replaces segmentation")
-    help_text = "JSON: sheet_spacing_um and assumed_spacing_um (µm/px or null), on_bad_slide (exclude or fail), tissue"
+    help_text = "JSON: sheet_spacing_um and assumed_spacing_um (µm/px or null), tissue"
     parser.add_argument("--settings", type=json.loads, required=True, help=help_text)
+    parser.add_argument("--on-bad-slide", choices=["exclude", "fail"], required=True)
     parser.add_argument("--metadata", type=Path, required=True, help="JSON to write")
     parser.add_argument("--tissue", type=Path, required=True, help="GeoJSON to write")
     parser.add_argument("--overlay", type=Path, required=True, help="JPEG to write")
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     except UserError as error:
         metadata = SlideMetadata(slide, "excluded", str(error))
     if found is None:
-        if settings["on_bad_slide"] == "fail":
+        if arguments.on_bad_slide == "fail":
             raise UserError(metadata.reason)
         print(f"slide {slide} is left out: {metadata.reason}")
         found = Outline([], draw_overlay(None, []), {"area_mm2": 0.0, "reason": metadata.reason})

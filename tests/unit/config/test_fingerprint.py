@@ -85,6 +85,17 @@ def test_times_and_place_do_not_count(tree, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [("'a{x}b'", "'a{x}c'"), ("'a{x}b'", "'ab{x}'"), ("'a{x}b'", "'a{y}b'"), ("None", "'None'"), ("[y]", "[[y]]")],
+)
+def test_each_part_of_an_expression_counts(tree, old, new):
+    (tree / "histossl/late.py").write_text("y = f'a{x}b', None, [y]\n")
+    before = printed(tree)
+    rewrite(tree, "histossl/late.py", old, new)
+    assert printed(tree) != before
+
+
+@pytest.mark.parametrize(
     ("name", "old", "new"),
     [
         ("script.py", "place(1)", "place(2)"),
@@ -130,3 +141,27 @@ def test_two_files_that_swap_their_code_count(tree):
     (tree / "histossl/files.py").write_text("y = 2\n")
     (tree / "histossl/late.py").write_text("X = 1\n")
     assert printed(tree, "script.py") != before
+
+
+SYNTAX = '''
+class A(B, key=None):
+    x: dict[str, tuple[int, ...]] = {**y, "it's": 'a "b"'}
+
+    @property
+    async def f(self, a, /, b=1.0, *c, d=None, **e) -> list[int] | None:
+        """Doc."""
+        text = f"{a!r:>{b}} {c['key']} {d=} " "it's" f'{{{e}}}'
+        match a[1, *c]:
+            case {"x": [1, *_], **rest} if (z := -1e300j):
+                return lambda: (yield rest)
+        try:
+            del a[::2], b.c
+        except* OSError as error:
+            raise Error(u"ü", b"\\0", 1_000, ...) from error
+'''
+
+
+def test_each_python_finds_the_same_fingerprint(tmp_path):
+    """Python 3.12 writes and cuts f-strings otherwise than 3.11; CI runs both."""
+    (tmp_path / "script.py").write_text(SYNTAX, encoding="utf-8")
+    assert fingerprint_script(tmp_path / "script.py") == "45a7dae62dfe791f"

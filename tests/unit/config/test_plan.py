@@ -1,3 +1,5 @@
+import dataclasses
+
 from histossl.config import plan
 from histossl.config.sheets import SlideRow
 
@@ -25,6 +27,8 @@ CONFIG = {
     },
 }
 
+LABELLED = {"slide_tasks": {"subtype": {"label": "subtype", "site": None, "classes": None}}}
+
 
 def test_only_the_shards_that_are_trained_on_are_made():
     assert plan.shards(CONFIG, "without", SLIDES) == ["results/shards/p64/s1.h5", "results/shards/p64/s3.h5"]
@@ -37,6 +41,29 @@ def test_only_the_shards_that_are_trained_on_are_made():
 def test_the_order_of_the_sheet_does_not_matter():
     turned = dict(reversed(SLIDES.items()))
     assert plan.shards(CONFIG, "whole", turned) == plan.shards(CONFIG, "whole", SLIDES)
+    assert plan.hash_labels(LABELLED, "subtype", turned) == plan.hash_labels(LABELLED, "subtype", SLIDES)
+    assert plan.batch_slides(turned, 2) == plan.batch_slides(SLIDES, 2) != {}
+    assert list(plan.batch_slides(turned, 2)) == list(plan.batch_slides(SLIDES, 2))
+    assert any(len(batch) > 1 for batch in plan.batch_slides(SLIDES, 2).values())
+
+
+def test_label_and_patient_count_for_a_split_where_a_slide_takes_part():
+    whole = plan.hash_labels(LABELLED, "subtype", SLIDES)
+    for field, value in (("patient", "p9"), ("columns", {"subtype": "c"})):
+        changed = {**SLIDES, "s2": dataclasses.replace(SLIDES["s2"], **{field: value})}
+        assert plan.hash_labels(LABELLED, "subtype", changed) != whole
+    unlabelled = {**SLIDES, "s1": dataclasses.replace(SLIDES["s1"], patient="p9")}
+    assert plan.hash_labels(LABELLED, "subtype", unlabelled) == whole
+    some = {"slide_tasks": {"subtype": {**LABELLED["slide_tasks"]["subtype"], "classes": ["a", "c"]}}}
+    without = {name: row for name, row in SLIDES.items() if name != "s3"}
+    assert plan.hash_labels(some, "subtype", SLIDES) == plan.hash_labels(some, "subtype", without)
+
+
+def test_nothing_is_assumed_of_a_slide_whose_spacing_the_sheet_states():
+    config = {"slides": {"assumed_spacing_um": 0.5}}
+    stated = dataclasses.replace(SLIDES["s1"], spacing_um=0.25)
+    assert plan.slide_spacings(config, stated) == {"sheet_spacing_um": 0.25, "assumed_spacing_um": None}
+    assert plan.slide_spacings(config, SLIDES["s1"]) == {"sheet_spacing_um": None, "assumed_spacing_um": 0.5}
 
 
 def test_what_is_left_out_is_no_setting_of_the_run():
@@ -155,7 +182,7 @@ def test_splits_follow_labels_and_the_sites_that_are_asked_for():
     rows = {slide: SlideRow(slide, slide, "", None, "", {"subtype": "a", "centre": "x", "note": ""}) for slide in "st"}
 
     def changed(column, site):
-        task = {"label": "subtype", "site": site}
+        task = {"label": "subtype", "site": site, "classes": None}
         before = plan.hash_labels({"slide_tasks": {"t": task}}, "t", rows)
         row = rows["t"]
         other = {**rows, "t": SlideRow("t", "t", "", None, "", {**row.columns, column: "other"})}

@@ -49,11 +49,12 @@ def arguments(tmp_path, encoder_file, write_tiles):
         coords.append(write_tiles(slide, files[-1], COORDS))
 
     def listed(precision="fp32"):
-        settings = json.dumps({"precision": precision, "on_bad_slide": "exclude", "stain": None})
+        settings = json.dumps({"precision": precision, "stain": None})
         paths = {"--encoder": encoder_file, "--features": tmp_path / "features", "--manifest": tmp_path / "all.json"}
         options = [f"{name}={path}" for name, path in paths.items()]
         slides = ["--files", *map(str, files), "--coords", *map(str, coords)]
-        return ["--name=net", *options, *slides, f"--settings={settings}", "--code=c", "--threads=1"]
+        fixed = ["--name=net", "--on-bad-slide=exclude", "--code=c", "--threads=1"]
+        return [*fixed, *options, *slides, f"--settings={settings}"]
 
     return listed
 

@@ -47,7 +47,8 @@ def embed(tmp_path, encoder_file, cohort):
                 *map(str, coords.values()),
                 f"--features={tmp_path / 'features'}",
                 f"--manifest={tmp_path / 'manifest.json'}",
-                f"--settings={json.dumps({'precision': precision, 'on_bad_slide': policy, 'stain': stain})}",
+                f"--settings={json.dumps({'precision': precision, 'stain': stain})}",
+                f"--on-bad-slide={policy}",
                 f"--code={code}",
                 "--threads=1",
             ]

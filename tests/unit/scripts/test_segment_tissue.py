@@ -13,10 +13,11 @@ from histossl.tiles.tissue_file import rasterise, read_tissue
 @pytest.fixture
 def segment(tmp_path, tissue_settings, as_json):
     def run(file, *flags, on_bad_slide="exclude", **spacings):
-        settings = {"sheet_spacing_um": None, "assumed_spacing_um": None, "on_bad_slide": on_bad_slide, **spacings}
+        settings = {"sheet_spacing_um": None, "assumed_spacing_um": None, **spacings}
         outputs = [f"--{name}={tmp_path / file}" for name, file in OUTPUTS.items()]
         settings["tissue"] = tissue_settings
-        segment_tissue.main(["--slide=ü 1", f"--file={file}", f"--settings={as_json(settings)}", *flags, *outputs])
+        wanted = ["--slide=ü 1", f"--file={file}", f"--settings={as_json(settings)}", f"--on-bad-slide={on_bad_slide}"]
+        segment_tissue.main([*wanted, *flags, *outputs])
         return read_metadata(tmp_path / OUTPUTS["metadata"]), *read_tissue(tmp_path / OUTPUTS["tissue"])
 
     return run

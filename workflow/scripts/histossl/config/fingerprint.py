@@ -8,6 +8,7 @@ import ast
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = "histossl"
 
@@ -31,19 +32,56 @@ def fingerprint_script(script: Path) -> str:
 @cache
 def _parse(source: Path) -> tuple[str, tuple[str, ...]]:
     """The code of one file without comments and docstrings, hashed, and the package modules it imports."""
-    tree = ast.parse(source.read_text(encoding="utf-8"))
+    parts: list[str] = []
     modules: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            modules += [alias.name for alias in node.names if alias.name.startswith(PACKAGE)]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
-            # A name may be a module itself: `from histossl.ssl import dino`.
-            modules += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
+    _describe(ast.parse(source.read_text(encoding="utf-8")), parts, modules)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest(), tuple(modules)
+
+
+def _describe(node: Any, parts: list[str], modules: list[str]) -> None:  # noqa: ANN401
+    """Append what a syntax tree says to `parts`, and the package modules that it imports to `modules`.
+
+    Neither `ast.dump` nor `ast.unparse`, which write one program in several ways, as Python's version would have it: on
+    a machine with another Python all results would be made again.
+    """
+    if isinstance(node, list):
+        for part in node:
+            _describe(part, parts, modules)
+        parts.append("]")
+        return
+    if not isinstance(node, ast.AST):
+        parts.append(repr(node))
+        return
+    if isinstance(node, ast.Import):
+        modules += [alias.name for alias in node.names if alias.name.startswith(PACKAGE)]
+    elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
+        # A name may be a module itself: `from histossl.ssl import dino`.
+        modules += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+    parts.append(type(node).__name__)
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if value is None or value == [] or name in ("ctx", "kind"):
+            continue  # of empty fields newer Pythons have more; the other two follow from the place and the text
+        if name == "body" and isinstance(value, list):
             # Also the text below a field or a constant, which documents it.
-            body[:] = [part for part in body if not _is_text(part)] or [ast.Pass()]
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest(), tuple(modules)
+            value = [part for part in value if not _is_text(part)] or [ast.Pass()]
+        elif isinstance(node, ast.JoinedStr):
+            value = _join(value)
+        parts.append(name)
+        _describe(value, parts, modules)
+    parts.append(")")
+
+
+def _join(values: list[ast.expr]) -> list[ast.expr]:
+    """Parts of an f-string, the text between two values in one piece: some Pythons cut it or add an empty one."""
+    joined: list[ast.expr] = []
+    for part in values:
+        if isinstance(part, ast.Constant):
+            before = str(joined.pop().value) if joined and isinstance(joined[-1], ast.Constant) else ""
+            part = ast.Constant(before + str(part.value))
+        if not (isinstance(part, ast.Constant) and part.value == ""):
+            joined.append(part)
+    return joined
 
 
 def _is_text(node: ast.stmt) -> bool:

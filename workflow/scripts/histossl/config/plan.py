@@ -10,6 +10,7 @@ from histossl.config.sheets import SlideRow
 from histossl.config.training_slides import choose_slides
 from histossl.encoders.hub_location import on_hub
 from histossl.splits.clam import find_split_files
+from histossl.splits.labels import takes_part
 from histossl.stain.reference import fingerprint_reference
 
 Config = Mapping[str, Any]
@@ -20,6 +21,12 @@ PROBES = {
     "retrieval": ("retrieval",),
 }
 """The probes of each kind of table."""
+
+
+def slide_spacings(config: Config, slide: SlideRow) -> dict[str, float | None]:
+    """What sheet and config say of a slide's µm/px; nothing is assumed where the sheet states it, which goes before."""
+    assumed_um = config["slides"]["assumed_spacing_um"] if slide.spacing_um is None else None
+    return {"sheet_spacing_um": slide.spacing_um, "assumed_spacing_um": assumed_um}
 
 
 def tissue_settings(config: Config) -> dict[str, Any]:
@@ -154,12 +161,12 @@ def batch_slides(slides: Collection[str], slides_per_job: int) -> dict[str, list
     """Deal slides into batches that one job embeds.
 
     A slide's batch follows from a hash of its name, and the number of batches is a power of two: an added slide
-    changes one batch, and a growing cohort seldom deals anew.
+    changes one batch, and a growing cohort seldom deals anew. The order of the sheet does not matter.
     """
     wanted = -(-len(slides) // slides_per_job)
     count = 1 << (wanted - 1).bit_length()
     batches: dict[str, list[str]] = {}
-    for slide in slides:
+    for slide in sorted(slides):
         batches.setdefault(str(zlib.crc32(slide.encode()) % count), []).append(slide)
     return batches
 
@@ -190,8 +197,7 @@ def all_slide_manifests(config: Config, batches: Collection[str]) -> list[str]:
 
 def slide_embedding(config: Config, tiling: str) -> dict[str, Any]:
     """What decides the features of a tiling's slides, beside encoder, slides and coordinates."""
-    own = {"precision": config["features"]["precision"], "on_bad_slide": config["slides"]["on_bad_slide"]}
-    return {**own, "stain": stain_settings(config, "tilings", tiling)}
+    return {"precision": config["features"]["precision"], "stain": stain_settings(config, "tilings", tiling)}
 
 
 def patch_embedding(config: Config, dataset: str) -> dict[str, Any]:
@@ -240,9 +246,14 @@ def hash_split_files(config: Config, task: str) -> int:
 
 
 def hash_labels(config: Config, task: str, slides: Mapping[str, SlideRow]) -> int:
-    """Fingerprint of who has which label, and site where the task asks: other changes of the sheet change no split."""
-    asked = [column for key in ("label", "site") if (column := config["slide_tasks"][task][key])]
-    known = [(row.slide, row.patient, *(row.columns[column] for column in asked)) for row in slides.values()]
+    """Fingerprint of who takes part with which label, and site where the task asks: nothing else changes a split."""
+    settings = config["slide_tasks"][task]
+    asked = [column for key in ("label", "site") if (column := settings[key])]
+    known = sorted(
+        (row.slide, row.patient, *(row.columns[column] for column in asked))
+        for row in slides.values()
+        if takes_part(row.columns[settings["label"]], settings["classes"])
+    )
     return zlib.crc32(repr(known).encode())
 
 

@@ -1,0 +1,57 @@
+"""With an encoder, a task or the like more, only what is new runs."""
+
+import pytest
+
+from tests.workflow.config_keys import with_values
+from tests.workflow.reruns.dry_runs import rules
+from tests.workflow.reruns.every_key import every_key
+
+pytestmark = pytest.mark.slow
+
+LEFT_OUT = "list_left_out"
+ADDED = {
+    "encoder": (
+        {"encoders.other.timm": {"model": "resnet18.tv_in1k"}},
+        {"export_encoder", "embed_slides", "embed_patches", "train_mil", "probe_patches", "make_tables", LEFT_OUT},
+        ("encoder", {"other"}),
+    ),
+    "imported encoder": (
+        {"encoders.other.features.folder": "features2"},
+        {"describe_features", "import_features", "train_mil", "make_tables", "list_left_out"},
+        ("encoder", {"other"}),
+    ),
+    "slide task": (
+        {"slide_tasks.other": {"label": "subtype", "tiling": "p64", "folds": 3, "models": {"abmil": {}}}},
+        {"split_patients", "train_mil", "make_tables"},
+        ("task", {"other"}),
+    ),
+    "head": ({"slide_tasks.subtype.models.dsmil": {}}, {"train_mil", "make_tables"}, ("model", {"dsmil"})),
+    # All fractions of the task: they are one job.
+    "fraction": (
+        {"slide_tasks.stage.fractions": [1.0, 0.5]},
+        {"split_patients", "train_mil", "make_tables"},
+        ("task", {"stage"}),
+    ),
+    "patch task": (
+        {"patch_tasks.other": {"train": "phantom:raw", "test": "phantom:test", "probes": {"knn": {}}}},
+        {"probe_patches", "make_tables"},
+        ("task", {"other"}),
+    ),
+    "probe": ({"patch_tasks.tissue.probes.logistic": {}}, {"probe_patches", "make_tables"}, ("probe", {"logistic"})),
+    "tiling": (
+        {"tilings.other": {"patch_px": 128, "spacing_um": 1.0}},
+        {"tile_slide", "summarise_cohort", "draw_cohort", "list_left_out"},
+        ("tiling", {"other"}),
+    ),
+    "patch data set": ({"patch_datasets.other": {"source": "own", "spacing_um": 1.0}}, set(), ("dataset", set())),
+}
+
+
+@pytest.mark.parametrize("what", ADDED)
+def test_only_what_is_new_runs(complete, dry, what):
+    values, expected, (wildcard, new) = ADDED[what]
+    jobs = dry.plan(complete.folder, with_values(every_key(), values))
+    assert rules(jobs) == expected
+    assert {value for job in jobs for name, value in job.wildcards if name == wildcard} == new
+    merged = {"make_tables", "summarise_cohort", "list_left_out"}
+    assert all(job.rule in merged or wildcard in dict(job.wildcards) for job in jobs)

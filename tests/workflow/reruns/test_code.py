@@ -1,0 +1,61 @@
+"""What runs when the code changes."""
+
+import os
+
+import pytest
+
+from tests.workflow.reruns.conftest import copy_sources
+from tests.workflow.reruns.dry_runs import rules
+from tests.workflow.reruns.every_key import every_key
+from tests.workflow.reruns.page import read_groups, read_rules
+
+pytestmark = pytest.mark.slow
+
+EDITED = {
+    "phantom/layout.py": "`draw_slide`, *slides*",
+    "tiles/overlay.py": "*slides*",
+    "tiles/quality.py": "*coordinates*",
+    "tiles/sample.py": "*shards*",
+    "cohort/contact_sheet.py": "`draw_cohort`, `draw_views`",
+    "cohort/summary.py": "`summarise_cohort`, `list_left_out`",
+    "ssl/byol.py": "*training*",  # of the other methods too
+    "ssl/view_sheet.py": "`draw_views`",
+    "encoders/weight_file.py": "`export_encoder`, *features*",
+    "features/foreign_features.py": "`describe_features`, `import_features`, `list_left_out`, *slide tasks*",
+    "features/patch_features.py": "*patch features*",
+    "features/embed_slides.py": "*slide features*",
+    "splits/folds.py": "`split_patients`, *slide tasks*",
+    "mil/clam.py": "*slide tasks*",
+    "probes/knn.py": "*patch tasks*",
+    "statistics/delong.py": "`make_tables`",
+    "tables/pretraining.py": "`summarise_pretraining`",
+    "tables/study.py": "`compare_study`",
+    "config/plan.py": "nothing",
+    "devices/lease.py": "nothing",
+}
+"""By module, what an edit of it runs again, in the words of docs/reruns.md."""
+
+
+def test_an_edited_module_runs_the_stages_that_use_it_and_no_others(complete, dry, tmp_path):
+    groups, started = read_groups(), {}
+    for number, module in enumerate(EDITED):
+        copy_sources(tmp_path / str(number))
+        with (tmp_path / str(number) / "workflow/scripts/histossl" / module).open("a", encoding="utf-8") as file:
+            file.write("\nEDITED = 1\n")
+        started[module] = dry.start(complete.folder, every_key(), tmp_path / str(number))
+    planned = {module: rules(run.result()) for module, run in started.items()}
+    said = {module: read_rules(text, groups) for module, text in EDITED.items()}
+    assert {module: sorted(found) for module, found in planned.items() if not said[module].allows(found)} == {}
+
+
+def test_comments_docstrings_and_dates_run_nothing(complete, dry, tmp_path):
+    copy_sources(tmp_path / "sources")
+    scripts = list((tmp_path / "sources/workflow/scripts").rglob("*.py"))
+    for script in scripts:
+        text = script.read_text(encoding="utf-8")
+        script.write_text(f'# A comment.\n"""Another docstring."""\n\n\n{text}\n# The end.\n', encoding="utf-8")
+    assert len(scripts) > 150
+    assert dry.plan(complete.folder, every_key(), tmp_path / "sources") == []
+    for file in (tmp_path / "sources").rglob("*"):
+        os.utime(file)
+    assert dry.plan(complete.folder, every_key(), tmp_path / "sources") == []
