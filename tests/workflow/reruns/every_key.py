@@ -42,7 +42,7 @@ def every_key() -> dict[str, Any]:
             "tiling": "p32",
             "folds": 2,
             "encoders": ["ibot", "ibot_untrained", "published"],
-            "models": {head: {"early_stopping": {}} for head in HEADS},
+            "models": {head: {"early_stopping": {"min_epochs": 5}} for head in HEADS},
         },
         "centres": {**common, "site": "centre"},
         "dealt": {**common, "split_files": {"folder": "splits"}},
