@@ -3,7 +3,7 @@
 # are pretended. For Debian and Ubuntu; as root, or with sudo that asks for no password.
 #
 #   toy_slurm.sh up       install Slurm where it is missing, start what does not run, wait for the nodes
-#   toy_slurm.sh down     cancel all jobs and end the daemons
+#   toy_slurm.sh down     cancel all jobs, end the daemons, forget the jobs
 #   toy_slurm.sh status   nodes and jobs
 #   toy_slurm.sh crash n1 end a node with all that runs on it, as if its power failed; `up` starts it again
 #
@@ -150,6 +150,7 @@ down() {
     for node in "${NODES[@]}"; do stop slurmd "$TOY_SLURM/run/slurmd.$node.pid"; done
     stop slurmctld "$TOY_SLURM/run/slurmctld.pid"
     stop munged "$TOY_SLURM/run/munged.pid"
+    rm -rf "$TOY_SLURM"/{state,spool.n1,spool.n2,jobs.txt}
     ! grep -qsx "$MARK" $CONFIGURATION/slurm.conf || rm -f $CONFIGURATION/{slurm,gres}.conf
 }
 
