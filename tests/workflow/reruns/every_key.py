@@ -153,6 +153,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "slide_tasks.*.classes": {"slide_tasks.subtype.classes": ["ductal", "lobular"]},
     "slide_tasks.*.encoders": {"slide_tasks.stage.encoders": ["ibot", "ibot_untrained", "published", "imported"]},
     "slide_tasks.*.fractions": {"slide_tasks.subtype.fractions": [1.0, 0.75, 0.5]},
+    **{
+        f"slide_tasks.*.models.{head}.early_stopping": {f"slide_tasks.stage.models.{head}.early_stopping": None}
+        for head in HEADS  # where a head trains for two epochs, none could stop early
+    },
     "slide_tasks.*.label": {"slide_tasks.subtype.label": "stage"},
     "slide_tasks.*.site": {"slide_tasks.centres.site": "clinic"},
     "slide_tasks.*.split_files": {"slide_tasks.dealt.split_files": None},
