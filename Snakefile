@@ -52,7 +52,7 @@ rule features:
 onstart:
     if workflow.executor_plugin.name == "slurm":
         explained(check_slurm_run, SLIDES, Path.cwd())
-        record_unwatched(workflow)
+        explained(record_unwatched, workflow)
 
 
 onsuccess:

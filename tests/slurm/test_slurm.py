@@ -35,6 +35,13 @@ def chain(slurm, tmp_path_factory) -> SlurmPlace:
     assert re.search(r"error: \d+ Slurm job\(s\) of another run .* end them with `scancel [\d ]+`", place.said())
     assert [job.number for job in jobs_in(place.folder)] == [job.number for job in submitted]
     wait_until(lambda: not at_work(place.folder), 180, "the end of the first run's jobs")
+    place.write_config(cohort.config(STEPS + 1))
+    assert place.run(60) == 1, "results of other settings were taken for those of these"
+    assert re.search(
+        r"error: 1 result\(s\), such as results/encoders/dino/\S+, .* start once with `--forcerun pretrain`",
+        place.said(),
+    )
+    place.write_config(cohort.config(STEPS))
     before = finished_files(place.folder)
     assert place.run(400) == 0, place.said()[-8000:]
     assert place.folder / ENCODER in before

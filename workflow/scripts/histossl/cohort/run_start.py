@@ -1,14 +1,18 @@
 """What is looked at before the first job is sent to Slurm. Read at each start of the workflow: nothing heavy here."""
 
+import json
 import subprocess
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from histossl.config.sheets import SlideRow
 from histossl.errors import UserError
+from histossl.files import write_text_whole
 
 if TYPE_CHECKING:
+    from snakemake.jobs import Job
     from snakemake.workflow import Workflow
 
 SQUEUE = ["squeue", "--me", "--noheader", "--format=%i|%Z|%k"]
@@ -63,10 +67,34 @@ def record_unwatched(workflow: "Workflow") -> None:
     """Write down with which settings results were made that ended while no Snakemake was there to do so.
 
     Without such a record, which only the Snakemake that submits jobs writes, a changed setting would rerun nothing.
+    What each job is asked to make is kept beside Snakemake's own records from the start of a run on, so that settings
+    that were edited before the next start are not taken for those of results that an earlier run had asked for.
 
     Args:
         workflow: after it has found out what is to be done.
+
+    Raises:
+        UserError: settings have changed since such results were asked for.
     """
-    for job in workflow.dag.jobs:
-        if not workflow.dag.needrun(job) and not workflow.persistence.has_metadata(job):
-            workflow.async_run(workflow.persistence.finished(job))
+    file = workflow.persistence.path / "histossl_asked.json"
+    asked = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    jobs = [job for job in workflow.dag.jobs if job.output]
+    unwatched = [job for job in jobs if not workflow.dag.needrun(job) and not workflow.persistence.has_metadata(job)]
+    # Results that no run here has asked for were copied from elsewhere: nobody knows their settings.
+    unwatched = [job for job in unwatched if job.output[0] in asked]
+    if changed := [job for job in unwatched if asked[job.output[0]] != _describe(workflow, job)]:
+        rules = " ".join(sorted({job.rule.name for job in changed}))
+        raise UserError(
+            f"{len(changed)} result(s), such as {changed[0].output[0]}, were finished while no Snakemake was there, "
+            f"with settings that have changed since; set them back, or start once with `--forcerun {rules}`"
+        )
+    for job in unwatched:
+        workflow.async_run(workflow.persistence.finished(job))
+    now = {job.output[0]: _describe(workflow, job) for job in jobs if workflow.dag.needrun(job)}
+    write_text_whole(file, json.dumps(asked | now))
+
+
+def _describe(workflow: "Workflow", job: "Job") -> int:
+    """Fingerprint of what Snakemake compares to tell whether a job has changed: its parameters, inputs and command."""
+    kept = workflow.persistence
+    return zlib.crc32(repr((kept._params(job), kept._input(job), kept._code(job.rule))).encode())
