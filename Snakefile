@@ -38,7 +38,7 @@ rule all:
 
 rule tiles:
     input:
-        COORDS,
+        [tile_manifests(tiling, SLIDES) for tiling in CONFIG["tilings"]],
         "results/tables/cohort.csv",
         plan.cohort_pictures(CONFIG),
 

@@ -1,9 +1,8 @@
 # What became of every slide: a table, contact sheets, and who was left out.
 rule summarise_cohort:
     input:
-        metadata=expand("results/slides/{slide}/metadata.json", slide=list(SLIDES)),
-        tissue=expand("results/slides/{slide}/tissue.geojson", slide=list(SLIDES)),
-        coords=COORDS,
+        slide_manifests(SLIDES),
+        [tile_manifests(tiling, SLIDES) for tiling in CONFIG["tilings"]],
     output:
         csv="results/tables/cohort.csv",
         markdown="results/tables/cohort.md",
@@ -19,22 +18,17 @@ rule summarise_cohort:
         sheet=Path(CONFIG["slides"]["sheet"]),
         # Not used by the command: the sheet itself is not tracked, because most of its columns matter elsewhere.
         patients=as_json([[row.slide, row.patient] for row in SLIDES.values()]),
-        slides=lambda wildcards, input: Path(input.metadata[0]).parents[1],
-        tiles=lambda wildcards, input: Path(input.coords[0]).parents[1],
         tilings=list(CONFIG["tilings"]),
     shell:
-        "python {params.script:q} --sheet={params.sheet:q} --slides={params.slides} --tiles={params.tiles}"
+        "python {params.script:q} --sheet={params.sheet:q} --slides=results/slides --tiles=results/tiles"
         " --tilings {params.tilings} --csv={output.csv:q}"
         " --markdown={output.markdown:q} --latex={output.latex:q} > {log:q} 2>&1"
 
 
 rule draw_cohort:
     input:
-        metadata=expand("results/slides/{slide}/metadata.json", slide=list(SLIDES)),
-        overlays=expand("results/slides/{slide}/overlay.jpg", slide=list(SLIDES)),
-        coords=lambda wildcards: expand(
-            "results/tiles/{tiling}/{slide}.h5", tiling=wildcards.tiling, slide=list(SLIDES)
-        ),
+        slide_manifests(SLIDES),
+        lambda wildcards: tile_manifests(wildcards.tiling, SLIDES),
     output:
         directory("results/figures/cohort/{tiling}"),
     log:
@@ -46,10 +40,9 @@ rule draw_cohort:
         script=script("draw_cohort"),
         code=code("draw_cohort"),
         sheet=Path(CONFIG["slides"]["sheet"]),
-        slides=lambda wildcards, input: Path(input.metadata[0]).parents[1],
-        tiles=lambda wildcards, input: Path(input.coords[0]).parent,
+        tiles="results/tiles/{tiling}",
     shell:
-        "python {params.script:q} --sheet={params.sheet:q} --slides={params.slides:q} --tiles={params.tiles:q}"
+        "python {params.script:q} --sheet={params.sheet:q} --slides=results/slides --tiles={params.tiles:q}"
         " --output={output:q} > {log:q} 2>&1"
 
 
@@ -57,7 +50,7 @@ rule draw_cohort:
 rule list_left_out:
     input:
         cohort="results/tables/cohort.csv",
-        shards=plan.all_shards(CONFIG, SLIDES),
+        shards=[shard_manifests(tiling, packed) for tiling, packed in PACKED.items()],
         manifests=plan.all_slide_manifests(CONFIG, BATCHES),
     output:
         csv="results/tables/left_out.csv",
@@ -72,7 +65,7 @@ rule list_left_out:
         code=code("list_left_out"),
         sheet=Path(CONFIG["slides"]["sheet"]),
         # Folders, because a command may not be longer than 128 kB.
-        shards=lambda wildcards, input: sorted({Path(shard).parent for shard in input.shards}),
+        shards=lambda wildcards, input: sorted({Path(shard).parents[1] for shard in input.shards}),
         manifests=lambda wildcards, input: sorted({Path(manifest).parent for manifest in input.manifests}),
         batches=list(BATCHES),
     shell:

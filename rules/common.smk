@@ -1,7 +1,9 @@
 # The configuration, the slide sheet, and the small functions that every rule file uses. No rules.
 import json
 import re
+import zlib
 
+from histossl.cohort.made import forget_incomplete
 from histossl.cohort.run_end import print_left_out
 from histossl.cohort.run_start import check_slurm_run, record_unwatched
 from histossl.config import plan
@@ -38,10 +40,15 @@ explained(check_study, CONFIG, PUBLISHED)
 COMPUTE = CONFIG["compute"]
 BATCHES = plan.batch_slides(SLIDES, CONFIG["features"]["slides_per_job"])
 IMPORTED = {name: plan.feature_files(CONFIG, name, SLIDES) for name in plan.imported_encoders(CONFIG)}
-COORDS = expand("results/tiles/{tiling}/{slide}.h5", tiling=list(CONFIG["tilings"]), slide=list(SLIDES))
+PARTS = plan.part_slides(SLIDES)
+PART_OF = {slide: part for part, slides in PARTS.items() for slide in slides}
+PACKED = explained(plan.packed_slides, CONFIG, SLIDES)
+if workflow.is_main_process:
+    forget_incomplete(Path("results"))
 
 # Training is the longest way through the workflow: what leads to it goes before what can wait.
 SOON = 10
+SMALL_BYTES = 1_000_000
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
@@ -52,6 +59,7 @@ wildcard_constraints:
     dataset=NAME,
     task=NAME,
     model=NAME,
+    part=r"[^/]+",
     batch=r"\d+",
 
 
@@ -99,8 +107,61 @@ def untracked(value):
 ON_BAD_SLIDE = untracked(CONFIG["slides"]["on_bad_slide"])
 
 
-def slide_path(wildcards):
-    return SLIDES[wildcards.slide].path
+def slide_manifests(slides):
+    """What says that metadata and tissue of some slides are there."""
+    return plan.manifests("slides", slides, PART_OF)
+
+
+def tile_manifests(tiling, slides):
+    """What says that the patches of some slides are placed."""
+    return plan.manifests(f"tiles/{tiling}", slides, PART_OF)
+
+
+def shard_manifests(tiling, slides):
+    """What says that the patches of some slides are packed for training."""
+    return plan.manifests(f"shards/{tiling}", slides, PART_OF)
+
+
+def trained_shards(encoder):
+    """What says that the patches an encoder is trained on are packed."""
+    tiling = plan.pretrain_tiling(CONFIG, encoder)
+    return shard_manifests(tiling, plan.trained_slides(CONFIG, encoder, SLIDES))
+
+
+def hash_shards(encoder):
+    """Fingerprint of what the shards that an encoder is trained on are made from, as far as it is known by now."""
+    tiling = plan.pretrain_tiling(CONFIG, encoder)
+    made = {
+        "tissue": plan.tissue_settings(CONFIG),
+        "tiling": plan.tiling_settings(CONFIG, tiling),
+        "stain": plan.stain_settings(CONFIG, "tilings", tiling),
+        "shards": CONFIG["shards"],
+        "code": [code(name) for name in ("segment_tissue", "tile_slide", "pack_tiles")],
+        "slides": [
+            [plan.segmented(CONFIG, row), slide_state(row.slide, row.path), slide_state(row.slide, row.tissue_path)]
+            for row in map(SLIDES.get, plan.trained_slides(CONFIG, encoder, SLIDES))
+        ],
+    }
+    return zlib.crc32(as_json(made).encode())
+
+
+def slide_state(slide, path):
+    """What tells that a slide's file has changed: as Snakemake sees it, the content of a small one alone."""
+    if not path:
+        return ""
+    if path.startswith(DRAWN):
+        return [PHANTOM[slide], CONFIG["phantom"]["slides"], code("draw_slide")]
+    return zlib.crc32(Path(path).read_bytes()) if file_bytes(path) < SMALL_BYTES else file_state(path)
+
+
+def slide_files(slides):
+    """The slide as the one argument of its own that a script gets, for each of some slides."""
+    return {slide: {"file": SLIDES[slide].path} for slide in slides}
+
+
+def slide_minutes(first, further):
+    """Minutes for a part of the cohort; they grow with each retry."""
+    return lambda wildcards, attempt: attempt * (first + further * (len(PARTS[wildcards.part]) - 1))
 
 
 def imported_files(wildcards):

@@ -4,8 +4,7 @@
 rule embed_slides:
     input:
         encoder="results/encoders/{encoder}/encoder.pt",
-        slides=lambda wildcards: [SLIDES[slide].path for slide in BATCHES[wildcards.batch]],
-        coords=lambda wildcards: [f"results/tiles/{wildcards.tiling}/{slide}.h5" for slide in BATCHES[wildcards.batch]],
+        coords=lambda wildcards: tile_manifests(wildcards.tiling, BATCHES[wildcards.batch]),
     output:
         "results/features/{encoder}/slides/{tiling}/batches/{batch}.json",
     log:
@@ -24,14 +23,14 @@ rule embed_slides:
         launch=script("launch"),
         script=script("embed_slides"),
         code=code("embed_slides"),
+        slides=lambda wildcards: [SLIDES[slide].path for slide in BATCHES[wildcards.batch]],
+        coords=lambda wildcards: [f"results/tiles/{wildcards.tiling}/{slide}.h5" for slide in BATCHES[wildcards.batch]],
         features="results/features/{encoder}/slides/{tiling}",
         settings=lambda wildcards: as_json(plan.slide_embedding(CONFIG, wildcards.tiling)),
         on_bad_slide=ON_BAD_SLIDE,
-        # Not used by the command: a repaired slide may be older than the features of the broken one.
-        bytes=lambda wildcards: as_json([file_bytes(SLIDES[slide].path) for slide in BATCHES[wildcards.batch]]),
     shell:
         "python {params.launch:q} --gpus={resources.gpu} {params.script:q} --name={wildcards.encoder:q}"
-        " --encoder={input.encoder:q} --files {input.slides:q} --coords {input.coords:q}"
+        " --encoder={input.encoder:q} --files {params.slides:q} --coords {params.coords:q}"
         " --features={params.features:q} --manifest={output:q} --settings={params.settings:q}"
         " --on-bad-slide={params.on_bad_slide} --code={params.code} --batch={resources.batch} --threads={threads} 2>&1 | (trap '' TERM INT; exec tee {log:q})"
 

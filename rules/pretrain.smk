@@ -1,29 +1,37 @@
 # From patches to encoders: shards, self-supervised training, and the encoders that are not trained here.
 rule pack_tiles:
     input:
-        slide=slide_path,
-        coords="results/tiles/{tiling}/{slide}.h5",
+        "results/tiles/{tiling}/batches/{part}.json",
     output:
-        "results/shards/{tiling}/{slide}.h5",
+        "results/shards/{tiling}/batches/{part}.json",
     log:
-        "results/logs/pack_tiles/{tiling}/{slide}.log",
+        "results/logs/pack_tiles/{tiling}/{part}.log",
     benchmark:
-        "results/benchmarks/pack_tiles/{tiling}/{slide}.tsv"
+        "results/benchmarks/pack_tiles/{tiling}/{part}.tsv"
     priority: SOON
     conda:
         "../envs/slides.yaml"
     resources:
         mem_mb=grow(2000),
-        runtime=grow(30),
+        runtime=slide_minutes(30, 2),
     params:
-        script=script("pack_tiles"),
+        script=script("each_slide"),
+        work=script("pack_tiles"),
         code=code("pack_tiles"),
-        settings=as_json(CONFIG["shards"]),
-        stain=lambda wildcards: as_json(plan.stain_settings(CONFIG, "tilings", wildcards.tiling)),
+        slides=lambda wildcards: as_json(
+            slide_files(slide for slide in PARTS[wildcards.part] if slide in PACKED[wildcards.tiling])
+        ),
+        settings=lambda wildcards: as_json(
+            {**CONFIG["shards"], "stain": plan.stain_settings(CONFIG, "tilings", wildcards.tiling)}
+        ),
+        reads=lambda wildcards: as_json({"coords": f"results/tiles/{wildcards.tiling}/*.h5"}),
+        writes=lambda wildcards: as_json({"output": f"results/shards/{wildcards.tiling}/*.h5"}),
+        made=lambda wildcards: f"results/shards/{wildcards.tiling}/made/*.json",
         on_bad_slide=ON_BAD_SLIDE,
     shell:
-        "python {params.script:q} --file={input.slide:q} --coords={input.coords:q} --settings={params.settings:q}"
-        " --stain={params.stain:q} --on-bad-slide={params.on_bad_slide} --output={output:q} > {log:q} 2>&1"
+        "python {params.script:q} --script={params.work:q} --code={params.code} --slides={params.slides:q}"
+        " --reads={params.reads:q} --writes={params.writes:q} --made={params.made:q} --settings={params.settings:q}"
+        " --manifest={output:q} -- --on-bad-slide={params.on_bad_slide} > {log:q} 2>&1"
 
 
 # A file, because the list would be too long for a command line.
@@ -43,16 +51,18 @@ rule choose_slides:
         sheet=Path(CONFIG["slides"]["sheet"]),
         # A function of resources, so that it reruns nothing by itself.
         tested=lambda wildcards, resources: as_json(plan.tested_tasks(CONFIG, wildcards.encoder)),
-        # Not used by the command. It is what the command will find: the list is written anew when it changes, and not
-        # when the code or another column of the sheet does, which would train the encoder again.
-        shards=lambda wildcards: as_json(plan.shards(CONFIG, wildcards.encoder, SLIDES)),
+        # Not used by the command. It is what the command will find, and what the shards of these slides are made of: the
+        # list is written anew when they change, and not when the code or another column of the sheet does, which would
+        # train the encoder again.
+        shards=lambda wildcards: hash_shards(wildcards.encoder),
     shell:
         "python {params.script:q} --sheet={params.sheet:q} --tested={params.tested:q} --output={output:q} > {log:q} 2>&1"
 
 
 rule pretrain:
     input:
-        shards=lambda wildcards: plan.shards(CONFIG, wildcards.encoder, SLIDES),
+        # Ancient: the list stands for them. A manifest is also written anew where a slide has changed that is left out.
+        shards=lambda wildcards: ancient(trained_shards(wildcards.encoder)),
         slides="results/encoders/{encoder}/slides.txt",
         knn=lambda wildcards: [
             CONFIG["patch_datasets"][name]["source"] for name in plan.knn_datasets(CONFIG, wildcards.encoder)
@@ -94,7 +104,7 @@ rule pretrain:
             as_json(plan.stain_settings(CONFIG, "patch_datasets", name))
             for name in plan.knn_datasets(CONFIG, wildcards.encoder)
         ],
-        shards=lambda wildcards, input: Path(input.shards[0]).parent,
+        shards=lambda wildcards: f"results/shards/{plan.pretrain_tiling(CONFIG, wildcards.encoder)}",
         checkpoints="results/checkpoints/{encoder}",
     shell:
         # A scheduler signals all processes of a job: the shell has to outlive the script, which saves its state.
@@ -108,7 +118,8 @@ rule pretrain:
 
 rule draw_views:
     input:
-        shards=lambda wildcards: plan.shards(CONFIG, wildcards.encoder, SLIDES),
+        # Ancient: the list stands for them. A manifest is also written anew where a slide has changed that is left out.
+        shards=lambda wildcards: ancient(trained_shards(wildcards.encoder)),
         slides="results/encoders/{encoder}/slides.txt",
     output:
         "results/figures/views/{encoder}.jpg",
@@ -123,7 +134,7 @@ rule draw_views:
         script=script("draw_views"),
         code=code("draw_views"),
         settings=lambda wildcards: as_json(plan.view_settings(CONFIG, wildcards.encoder)),
-        shards=lambda wildcards, input: Path(input.shards[0]).parent,
+        shards=lambda wildcards: f"results/shards/{plan.pretrain_tiling(CONFIG, wildcards.encoder)}",
     shell:
         "python {params.script:q} --settings={params.settings:q} --slides={input.slides:q} --shards={params.shards:q}"
         " --output={output:q} > {log:q} 2>&1"

@@ -56,7 +56,8 @@ def main(argv: list[str] | None = None) -> None:
                 print(f"slide {slide} is left out: {reason}")
             facts = {"encoder": arguments.name, "source": str(file or ""), "fingerprint": fingerprint, "reason": reason}
             write_foreign_features(output, found, slide, facts)
-        manifest.append({"slide": slide, "stage": "import_features", "fingerprint": fingerprint, "reason": reason})
+        said = {"stage": "import_features", "fingerprint": fingerprint, "reason": reason}
+        manifest.append({"slide": slide, **said, "files": [output.name]})
         progress.advance()
     write_text_whole(arguments.manifest, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 

@@ -23,7 +23,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--markdown", type=Path, required=True)
     arguments = parser.parse_args(argv)
     slides = list(read_slide_sheet(arguments.sheet))
-    shards = (folder / f"{slide}.h5" for folder in arguments.shards for slide in slides)
+    # A slide that no encoder is trained on has none.
+    shards = (file for folder in arguments.shards for slide in slides if (file := folder / f"{slide}.h5").exists())
     manifests = (folder / f"{batch}.json" for folder in arguments.manifests for batch in arguments.batches)
     missing = list_missing(
         [missing_in_cohort(arguments.cohort), missing_in_shards(shards), missing_in_features(manifests)]

@@ -38,14 +38,15 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--file", type=Path, required=True, help="the slide")
     parser.add_argument("--coords", type=Path, required=True, help="HDF5 of `tile_slide`")
-    parser.add_argument("--settings", type=json.loads, required=True, help="the config's `shards`, JSON")
-    parser.add_argument("--stain", type=json.loads, default=None, help="the tiling's `stain`, JSON")
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="the config's `shards` and the tiling's `stain`, JSON"
+    )
     parser.add_argument("--on-bad-slide", choices=["exclude", "fail"], required=True)
     parser.add_argument("--output", type=Path, required=True, help="HDF5")
     arguments = parser.parse_args(argv)
     tiles, settings = read_coords(arguments.coords), arguments.settings
     coords = sample_coords(tiles.coords, settings["max_patches_per_slide"], settings["seed"], tiles.slide)
-    stain = fit_stain(arguments.stain)
+    stain = fit_stain(settings["stain"])
     name = stain.name if stain else "none"
     facts = tiles.slide, tiles.patch_px, tiles.spacing_um
     limit_s = patches_limit_s(len(coords))

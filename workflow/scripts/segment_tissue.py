@@ -26,16 +26,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--slide", required=True, help="slide id")
     parser.add_argument("--file", type=Path, required=True, help="the slide")
     parser.add_argument("--own-tissue", type=Path, nargs="?", help="GeoJSON or mask picture that replaces segmentation")
-    help_text = "JSON: sheet_spacing_um and assumed_spacing_um (µm/px or null), tissue"
-    parser.add_argument("--settings", type=json.loads, required=True, help=help_text)
+    parser.add_argument("--sheet-spacing-um", type=float, help="µm/px that the sheet states, which goes before")
+    parser.add_argument("--assumed-spacing-um", type=float, help="µm/px where neither sheet nor slide states one")
+    parser.add_argument("--settings", type=json.loads, required=True, help="the config's `tissue`, JSON")
     parser.add_argument("--on-bad-slide", choices=["exclude", "fail"], required=True)
     parser.add_argument("--metadata", type=Path, required=True, help="JSON to write")
     parser.add_argument("--tissue", type=Path, required=True, help="GeoJSON to write")
     parser.add_argument("--overlay", type=Path, required=True, help="JPEG to write")
     arguments = parser.parse_args(argv)
-    slide, settings = arguments.slide, arguments.settings
-    spacings = settings["sheet_spacing_um"], settings["assumed_spacing_um"]
-    wanted = slide, *spacings, TissueSettings(**settings["tissue"]), arguments.own_tissue
+    slide, spacings = arguments.slide, (arguments.sheet_spacing_um, arguments.assumed_spacing_um)
+    wanted = slide, *spacings, TissueSettings(**arguments.settings), arguments.own_tissue
     found: Outline | None = None
     try:
         metadata, found = run_apart(examine_slide, arguments.file, *wanted, seconds=LIMIT_S)

@@ -21,12 +21,20 @@ PROBES = {
     "retrieval": ("retrieval",),
 }
 """The probes of each kind of table."""
+MOST_PARTS, MOST_SLIDES = 256, 64
+"""Parts of a cohort, which are one slide each where there are no more; and slides of a part, about, of a large one."""
 
 
-def slide_spacings(config: Config, slide: SlideRow) -> dict[str, float | None]:
-    """What sheet and config say of a slide's µm/px; nothing is assumed where the sheet states it, which goes before."""
+def segmented(config: Config, slide: SlideRow) -> dict[str, Any]:
+    """What segmentation is told of one slide; no µm/px is assumed where the sheet states it, which goes before."""
     assumed_um = config["slides"]["assumed_spacing_um"] if slide.spacing_um is None else None
-    return {"sheet_spacing_um": slide.spacing_um, "assumed_spacing_um": assumed_um}
+    return {
+        "slide": slide.slide,
+        "file": slide.path,
+        "own-tissue": slide.tissue_path or None,
+        "sheet-spacing-um": slide.spacing_um,
+        "assumed-spacing-um": assumed_um,
+    }
 
 
 def tissue_settings(config: Config) -> dict[str, Any]:
@@ -102,15 +110,17 @@ def tested_tasks(config: Config, name: str) -> list[dict[str, Any]]:
     return tasks
 
 
-def shards(config: Config, name: str, slides: Mapping[str, SlideRow]) -> list[str]:
-    """The shards that an encoder is trained on."""
-    tiling = pretrain_tiling(config, name)
-    return [f"results/shards/{tiling}/{slide}.h5" for slide in choose_slides(slides, tested_tasks(config, name))]
+def trained_slides(config: Config, name: str, slides: Mapping[str, SlideRow]) -> list[str]:
+    """The slides that an encoder is trained on."""
+    return choose_slides(slides, tested_tasks(config, name))
 
 
-def all_shards(config: Config, slides: Mapping[str, SlideRow]) -> list[str]:
-    """The shards that any encoder is trained on."""
-    return list(dict.fromkeys(path for name in pretrained_encoders(config) for path in shards(config, name, slides)))
+def packed_slides(config: Config, slides: Mapping[str, SlideRow]) -> dict[str, set[str]]:
+    """For each tiling that any encoder is trained on, the slides that are packed for it."""
+    packed: dict[str, set[str]] = {}
+    for name in pretrained_encoders(config):
+        packed.setdefault(pretrain_tiling(config, name), set()).update(trained_slides(config, name, slides))
+    return packed
 
 
 def export_settings(config: Config, name: str) -> dict[str, Any]:
@@ -155,6 +165,22 @@ def weight_files(config: Config, name: str) -> list[str]:
 def controls(config: Config) -> dict[str, str]:
     """For each trained encoder, the name of its untrained control."""
     return {encoder["untrained"]: name for name, encoder in config["encoders"].items() if "untrained" in encoder}
+
+
+def part_slides(slides: Collection[str]) -> dict[str, list[str]]:
+    """Deal slides into the parts of a cohort, each one job's: a slide each, or hundreds of parts of a large cohort.
+
+    Snakemake takes milliseconds to plan a job and longer to choose the next of many, so that a job for each of 10,000
+    slides would cost hours. A slide's part follows from its name, as in `batch_slides`.
+    """
+    if len(slides) <= MOST_PARTS:
+        return {slide: [slide] for slide in sorted(slides)}
+    return batch_slides(slides, min(MOST_SLIDES, -(-len(slides) // MOST_PARTS)))
+
+
+def manifests(folder: str, slides: Collection[str], parts: Mapping[str, str]) -> list[str]:
+    """The manifests in one of the folders of results that say that some slides are done; `parts` by slide."""
+    return [f"results/{folder}/batches/{part}.json" for part in dict.fromkeys(parts[slide] for slide in sorted(slides))]
 
 
 def batch_slides(slides: Collection[str], slides_per_job: int) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,9 +42,10 @@ class SlideJob:
         return len(self.tiles.coords)
 
     @property
-    def line(self) -> dict[str, str]:
+    def line(self) -> dict[str, Any]:
         """Of the manifest, where all goes well."""
-        return {"slide": self.tiles.slide, "fingerprint": self.fingerprint, "reason": self.tiles.reason}
+        known = {"slide": self.tiles.slide, "fingerprint": self.fingerprint, "reason": self.tiles.reason}
+        return known | {"files": [self.output.name]}
 
 
 def plan_job(slide_file: Path, coords_file: Path, folder: Path, encoder: str, code: str) -> SlideJob:
@@ -88,7 +90,7 @@ def embed_slides(
 
 def store(
     job: SlideJob, features: np.ndarray | UserError, card: EncoderCard, facts: Mapping[str, str]
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """Write a slide's features, or why it has none, and return its line of the manifest.
 
     Where it failed the fingerprint is blank, so that the next run of the job tries again.
