@@ -46,7 +46,6 @@ from histossl.tiles.tissue_file import read_tissue
 MAX_S, MAX_MB = 30, 2000
 GIVE_UP_S = 90
 """A script that takes longer is ended."""
-SPACINGS = {"sheet_spacing_um": None, "assumed_spacing_um": 0.5}
 TISSUE = {
     "spacing_um": 4.0,
     "threshold": "glass",
@@ -64,7 +63,7 @@ TISSUE = {
 }
 """As in the schema, at the size of the small slides."""
 TILING = {"patch_px": 64, "spacing_um": 1.0, "overlap_px": 0, "min_tissue": 0.5}
-SHARDS = {"max_patches_per_slide": None, "jpeg_quality": 90, "seed": 1}
+SHARDS = {"max_patches_per_slide": None, "jpeg_quality": 90, "seed": 1, "stain": None}
 OUTPUTS = {"metadata.json", "tissue.geojson", "overlay.jpg", "tiles.h5", "shard.h5"}
 
 
@@ -201,7 +200,7 @@ def _stages(slide: Path, results: Path) -> Iterator[tuple[str, Callable[[], None
     file, policy = f"--file={slide}", "--on-bad-slide=exclude"
     arguments = {
         segment_tissue: (
-            *("--slide=ü $(x)", file, policy, f"--settings={json.dumps({**SPACINGS, 'tissue': TISSUE})}"),
+            *("--slide=ü $(x)", file, policy, "--assumed-spacing-um=0.5", f"--settings={json.dumps(TISSUE)}"),
             *(f"--metadata={metadata}", f"--tissue={tissue}", f"--overlay={results / 'overlay.jpg'}"),
         ),
         tile_slide: (

@@ -33,7 +33,7 @@ from histossl.tiles.coords_file import Tiling, read_coords, write_coords
 
 BOUND_MB = 300
 PATCH_PX, SPACING_UM = 64, 1.0
-SHARDS = {"max_patches_per_slide": None, "seed": 1, "jpeg_quality": 95}
+SHARDS = {"max_patches_per_slide": None, "seed": 1, "jpeg_quality": 95, "stain": None}
 
 
 def memory_mb() -> float:
@@ -44,8 +44,7 @@ def memory_mb() -> float:
 
 def handle(slide: Path, folder: Path, encoder: Path, config: dict) -> None:
     """All stages that open a slide, by the scripts the workflow runs, in this process."""
-    spacings = {"sheet_spacing_um": None, "assumed_spacing_um": None}
-    tissue = json.dumps({**spacings, "tissue": tissue_settings(config)})
+    tissue = json.dumps(tissue_settings(config))
     tiling = json.dumps({"patch_px": PATCH_PX, "spacing_um": SPACING_UM, "overlap_px": 0, "min_tissue": 0.5})
     coords = folder / f"{slide.stem}.h5"
     file, bad = f"--file={slide}", "--on-bad-slide=fail"

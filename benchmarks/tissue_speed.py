@@ -37,8 +37,7 @@ WIDTH_PX, HEIGHT_PX, TILE_PX = 40_960, 30_720, 256
 
 def script_arguments(slide: Path, folder: Path, config: dict) -> dict[str, list[str]]:
     """The two jobs of the workflow."""
-    spacings = {"sheet_spacing_um": None, "assumed_spacing_um": None}
-    tissue = json.dumps({**spacings, "tissue": tissue_settings(config)})
+    tissue = json.dumps(tissue_settings(config))
     tiling = json.dumps(tiling_settings(config, "p256"))
     file, bad = f"--file={slide}", "--on-bad-slide=fail"
     metadata, geojson = f"--metadata={folder / 'metadata.json'}", f"--tissue={folder / 'tissue.geojson'}"

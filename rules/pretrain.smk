@@ -36,6 +36,12 @@ rule pack_tiles:
 
 # A file, because the list would be too long for a command line.
 rule choose_slides:
+    input:
+        lambda wildcards: [
+            path
+            for slide in plan.trained_slides(CONFIG, wildcards.encoder, SLIDES)
+            if (path := SLIDES[slide].path).startswith(DRAWN)
+        ],
     output:
         "results/encoders/{encoder}/slides.txt",
     log:

@@ -35,9 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--reads", type=json.loads, default={}, help=help_text)
     parser.add_argument("--writes", type=json.loads, required=True, help="JSON: the same of files that it makes")
     parser.add_argument("--settings", required=True, help="JSON for the script; a change makes all anew")
-    parser.add_argument(
-        "--made", required=True, help="where it is kept what a slide's files were made from, with *"
-    )
+    parser.add_argument("--made", required=True, help="where it is kept what a slide's files were made from, with *")
     parser.add_argument("--manifest", type=Path, required=True, help="JSON that says what there is")
     parser.add_argument("further", nargs="*", help="arguments of the script that change no result")
     arguments = parser.parse_args(argv)

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slide", required=True, help="slide id")
     parser.add_argument("--file", type=Path, required=True, help="the slide")
-    parser.add_argument("--own-tissue", type=Path, nargs="?", help="GeoJSON or mask picture that replaces segmentation")
+    parser.add_argument("--own-tissue", type=Path, help="GeoJSON or mask picture that replaces segmentation")
     parser.add_argument("--sheet-spacing-um", type=float, help="µm/px that the sheet states, which goes before")
     parser.add_argument("--assumed-spacing-um", type=float, help="µm/px where neither sheet nor slide states one")
     parser.add_argument("--settings", type=json.loads, required=True, help="the config's `tissue`, JSON")

@@ -30,17 +30,41 @@ CONFIG = {
 LABELLED = {"slide_tasks": {"subtype": {"label": "subtype", "site": None, "classes": None}}}
 
 
-def test_only_the_shards_that_are_trained_on_are_made():
-    assert plan.shards(CONFIG, "without", SLIDES) == ["results/shards/p64/s1.h5", "results/shards/p64/s3.h5"]
-    assert plan.all_shards(CONFIG, SLIDES) == [
-        *(f"results/shards/p64/s{i}.h5" for i in (1, 2, 3)),
-        *(f"results/shards/p32/s{i}.h5" for i in (1, 3)),
+def test_only_slides_that_are_trained_on_are_packed():
+    assert plan.trained_slides(CONFIG, "without", SLIDES) == ["s1", "s3"]
+    assert plan.packed_slides(CONFIG, SLIDES) == {"p64": {"s1", "s2", "s3"}, "p32": {"s1", "s3"}}
+
+
+def test_a_small_cohort_has_a_part_for_each_slide_and_a_large_one_a_few_hundred():
+    assert plan.part_slides(SLIDES) == {"s1": ["s1"], "s2": ["s2"], "s3": ["s3"]}
+    for count, parts in ((256, 256), (257, 256), (11_000, 256), (40_000, 1024)):
+        slides = [f"TCGA-{number:06}" for number in range(count)]
+        dealt = plan.part_slides(slides)
+        assert sorted(slide for part in dealt.values() for slide in part) == slides
+        assert 0.6 * parts <= len(dealt) <= parts
+        assert max(map(len, dealt.values())) <= 100
+        assert plan.part_slides(slides[::-1]) == dealt
+
+
+def test_a_part_of_a_large_cohort_lies_within_one_batch():
+    slides = [f"s{number}" for number in range(1000)]
+    parts, batches = plan.part_slides(slides), plan.batch_slides(slides, 64)
+    batch_of = {slide: batch for batch, some in batches.items() for slide in some}
+    assert all(len({batch_of[slide] for slide in part}) == 1 for part in parts.values())
+
+
+def test_manifests_are_those_of_the_parts_of_some_slides():
+    parts = {"a": "1", "b": "2", "c": "1", "d": "3"}
+    assert plan.manifests("tiles/p64", {"c", "b", "a"}, parts) == [
+        "results/tiles/p64/batches/1.json",
+        "results/tiles/p64/batches/2.json",
     ]
 
 
 def test_the_order_of_the_sheet_does_not_matter():
     turned = dict(reversed(SLIDES.items()))
-    assert plan.shards(CONFIG, "whole", turned) == plan.shards(CONFIG, "whole", SLIDES)
+    assert plan.trained_slides(CONFIG, "whole", turned) == plan.trained_slides(CONFIG, "whole", SLIDES)
+    assert list(plan.part_slides(turned)) == list(plan.part_slides(SLIDES))
     assert plan.hash_labels(LABELLED, "subtype", turned) == plan.hash_labels(LABELLED, "subtype", SLIDES)
     assert plan.batch_slides(turned, 2) == plan.batch_slides(SLIDES, 2) != {}
     assert list(plan.batch_slides(turned, 2)) == list(plan.batch_slides(SLIDES, 2))
@@ -62,8 +86,9 @@ def test_label_and_patient_count_for_a_split_where_a_slide_takes_part():
 def test_nothing_is_assumed_of_a_slide_whose_spacing_the_sheet_states():
     config = {"slides": {"assumed_spacing_um": 0.5}}
     stated = dataclasses.replace(SLIDES["s1"], spacing_um=0.25)
-    assert plan.slide_spacings(config, stated) == {"sheet_spacing_um": 0.25, "assumed_spacing_um": None}
-    assert plan.slide_spacings(config, SLIDES["s1"]) == {"sheet_spacing_um": None, "assumed_spacing_um": 0.5}
+    for slide, spacings in ((stated, (0.25, None)), (SLIDES["s1"], (None, 0.5))):
+        told = plan.segmented(config, slide)
+        assert (told["sheet-spacing-um"], told["assumed-spacing-um"]) == spacings
 
 
 def test_what_is_left_out_is_no_setting_of_the_run():

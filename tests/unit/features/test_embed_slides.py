@@ -185,7 +185,8 @@ def test_what_is_stored_says_what_came_of_a_slide(job, embedder):
     good, bad = job("a"), job("b")
     facts = {"encoder": "dino", "weights_sha256": "w"}
     features = np.ones((63, 64), np.float32)
-    assert store(good, features, embedder.card, facts) == {"slide": "a", "fingerprint": good.fingerprint, "reason": ""}
+    line = {"slide": "a", "fingerprint": good.fingerprint, "reason": "", "files": ["a.h5"]}
+    assert store(good, features, embedder.card, facts) == line
     assert store(bad, UserError("b.svs: torn"), embedder.card, facts)["reason"] == "b.svs: torn"
     np.testing.assert_array_equal(read_slide_features(good.output)[0], features)
     assert read_slide_features(bad.output)[0].shape == (0, 64)

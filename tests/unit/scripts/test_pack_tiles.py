@@ -19,9 +19,9 @@ SETTINGS = {"max_patches_per_slide": None, "seed": 1, "jpeg_quality": 95}
 @pytest.fixture
 def pack(tmp_path, as_json):
     def run(slide, coords, name="shard.h5", stain=None, **changed):
-        settings = [f"--settings={as_json({**SETTINGS, **changed})}", f"--stain={as_json(stain)}"]
+        settings = f"--settings={as_json({**SETTINGS, 'stain': stain, **changed})}"
         files = [f"--file={slide}", f"--coords={coords}", f"--output={tmp_path / name}"]
-        pack_tiles.main([*files, *settings, "--on-bad-slide=exclude"])
+        pack_tiles.main([*files, settings, "--on-bad-slide=exclude"])
         return tmp_path / name
 
     return run

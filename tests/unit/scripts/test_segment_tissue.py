@@ -13,11 +13,11 @@ from histossl.tiles.tissue_file import rasterise, read_tissue
 @pytest.fixture
 def segment(tmp_path, tissue_settings, as_json):
     def run(file, *flags, on_bad_slide="exclude", **spacings):
-        settings = {"sheet_spacing_um": None, "assumed_spacing_um": None, **spacings}
         outputs = [f"--{name}={tmp_path / file}" for name, file in OUTPUTS.items()]
-        settings["tissue"] = tissue_settings
-        wanted = ["--slide=ü 1", f"--file={file}", f"--settings={as_json(settings)}", f"--on-bad-slide={on_bad_slide}"]
-        segment_tissue.main([*wanted, *flags, *outputs])
+        own = ["--slide=ü 1", f"--file={file}", *(f"--{key.replace('_', '-')}={um}" for key, um in spacings.items())]
+        segment_tissue.main(
+            [*own, f"--settings={as_json(tissue_settings)}", f"--on-bad-slide={on_bad_slide}", *flags, *outputs]
+        )
         return read_metadata(tmp_path / OUTPUTS["metadata"]), *read_tissue(tmp_path / OUTPUTS["tissue"])
 
     return run
@@ -64,8 +64,7 @@ def test_an_outline_of_ones_own_replaces_segmentation(tmp_path, segment, drawn_s
     assert rasterise(polygons, (640, 512), 1.0).sum() == 320 * 256
     assert facts["source"].endswith("mine.png")
     assert facts["area_mm2"] == pytest.approx(0.32 * 0.256 / 4, rel=0.02)
-    # As the rule calls it where the sheet names none.
-    assert segment(drawn_slide.path, "--own-tissue")[2]["source"] == "segmented"
+    assert segment(drawn_slide.path)[2]["source"] == "segmented"
 
 
 def test_an_outline_that_does_not_fit_leaves_the_slide_out(tmp_path, segment, drawn_slide):

@@ -51,10 +51,10 @@ def test_a_renamed_patient_is_split_anew_where_there_is_a_label(complete, dry):
 def test_a_stated_spacing_runs_its_slide_alone_and_an_assumed_one_the_others(complete, dry):
     rows = [{**row, "spacing_um": "0.5"} if row["slide"] == "P01-1" else row for row in more_rows()]
     jobs = dry.plan(complete.folder, with_sheet(complete, rows))
-    assert wildcards(jobs, "segment_tissue", "slide") == wildcards(jobs, "tile_slide", "slide") == {"P01-1"}
+    assert wildcards(jobs, "segment_tissue", "part") == wildcards(jobs, "tile_slide", "part") == {"P01-1"}
     jobs = dry.plan(complete.folder, with_values(every_key(), {"slides.assumed_spacing_um": 0.4}))
     unstated = {row["slide"] for row in more_rows() if not row["spacing_um"]}
-    assert wildcards(jobs, "segment_tissue", "slide") == unstated and len(unstated) == len(rows) - 1
+    assert wildcards(jobs, "segment_tissue", "part") == unstated and len(unstated) == len(rows) - 1
 
 
 def test_a_new_slide_is_prepared_alone_and_no_task_without_its_label_is_split_again(complete, dry):
@@ -62,7 +62,7 @@ def test_a_new_slide_is_prepared_alone_and_no_task_without_its_label_is_split_ag
     shutil.copyfile(complete.folder / "results/phantom/slides/P01-1.svs", complete.folder / "new.svs")
     jobs = dry.plan(complete.folder, config)
     for rule in ("segment_tissue", "tile_slide", "pack_tiles"):
-        assert wildcards(jobs, rule, "slide") == {"P08-1"}, rule
+        assert wildcards(jobs, rule, "part") == {"P08-1"}, rule
     assert wildcards(jobs, "pretrain", "encoder") == {"dino", "simclr", "ibot", "byol"}  # it is in what they train on
     batches = wildcards(jobs, "embed_slides", "encoder", "batch")
     assert len({batch for _, batch in batches}) == 2
