@@ -45,6 +45,11 @@ SOON = 10
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
+def any_of(names):
+    """A wildcard constraint that lets through `names` alone."""
+    return "|".join(re.escape(name) for name in sorted(names)) or r"(?!)"
+
+
 wildcard_constraints:
     slide=r"[^/]+",
     tiling=NAME,
@@ -52,6 +57,7 @@ wildcard_constraints:
     dataset=NAME,
     task=NAME,
     model=NAME,
+    fraction=any_of({name for task in CONFIG["slide_tasks"] for name in plan.fractions(CONFIG, task)}),
     batch=r"\d+",
 
 
@@ -127,8 +133,3 @@ def pretrain_nodes(nodes, gpus):
     # `gpu` would be the sum over the nodes, which Slurm shares out as it likes; `mpi` lets the rule call srun itself.
     per_node = {"gres": f"gpu:{gpus}"} if gpus else {}
     return {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun", **per_node}
-
-
-def any_of(names):
-    """A wildcard constraint that lets through `names` alone."""
-    return "|".join(re.escape(name) for name in sorted(names)) or r"(?!)"

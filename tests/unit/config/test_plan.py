@@ -15,7 +15,9 @@ CONFIG = {
         "published": {"timm": {}},
     },
     "patch_datasets": {"crc": {"source": "crc.csv", "layout": None}},
-    "slide_tasks": {"subtype": {"label": "subtype", "classes": ["a"], "encoders": ["whole", "published"]}},
+    "slide_tasks": {
+        "subtype": {"label": "subtype", "classes": ["a"], "encoders": ["whole", "published"], "fractions": [0.5, 1]}
+    },
     "patch_tasks": {
         "tissue": {
             "train": "crc:in",
@@ -159,7 +161,7 @@ def test_imported_features_are_of_slide_tasks_alone(tmp_path):
     assert plan.feature_files(config, "uni", SLIDES) == {"s3": str(tmp_path / "s3.h5")}
     assert plan.encoder_spacing(config, "uni") == []
     made = [*plan.predictions(config)["slide"], *plan.cards(config, "slide"), *plan.all_slide_manifests(config, ["0"])]
-    assert sum("/uni/" in path for path in made) == 3
+    assert sum("/uni/" in path for path in made) == 4  # two fractions
     others = [*plan.predictions(config)["classification"], *plan.cards(config, "classification")]
     assert others and not any("/uni/" in path for path in [*others, *plan.all_patch_features(config)])
 
@@ -176,6 +178,14 @@ def test_a_stain_is_told_by_what_its_reference_holds_and_moves_no_patch(tmp_path
     assert found == {**stain, "content": found["content"]}
     assert plan.stain_settings(config, "tilings", "raw") is None
     assert plan.tiling_settings(config, "p64") == plan.tiling_settings(config, "raw") == {"patch_px": 64}
+
+
+def test_a_fraction_is_split_by_itself_and_its_name_is_its_value():
+    task = dict.fromkeys(("label", "classes", "site", "folds", "repeats", "split_files", "validation", "seed"))
+    some, more = ({"slide_tasks": {"t": {**task, "fractions": values}}} for values in ([1, 1.0, 0.5], [0.5, 1, 0.75]))
+    assert plan.fractions(some, "t") == ["1.0", "0.5"]
+    assert plan.fractions(more, "t") == ["1.0", "0.75", "0.5"]
+    assert plan.split_settings(some, "t", "0.5") == plan.split_settings(more, "t", "0.5") == {**task, "fraction": 0.5}
 
 
 def test_splits_follow_labels_and_the_sites_that_are_asked_for():
@@ -210,7 +220,9 @@ def test_a_study_needs_the_predictions_that_it_names_and_that_are_made():
     task = {**CONFIG["slide_tasks"]["subtype"], "models": {"abmil": {}, "mean": {}}}
     study = {"methods": {"a": "whole", "b": "without"}, "tables": tables}
     needed = plan.study_predictions({**CONFIG, "slide_tasks": {"subtype": task}, "study": study})
-    assert needed["slide"] == ["results/slide_eval/subtype/whole/abmil/predictions.csv"]
+    assert needed["slide"] == [
+        f"results/slide_eval/subtype/whole/abmil/{fraction}/predictions.csv" for fraction in ("1.0", "0.5")
+    ]
     assert needed["regression"] == ["results/patch_eval/cells/without/linear/predictions.csv"]
     assert needed["classification"] == []
     none = plan.study_predictions({**CONFIG, "slide_tasks": {}, "study": None})
