@@ -1,12 +1,13 @@
 # The configuration, the slide sheet, and the small functions that every rule file uses. No rules.
 import json
 import re
+from functools import cache
 
 from histossl.cohort.run_end import print_left_out
 from histossl.cohort.run_start import check_slurm_run, record_unwatched
 from histossl.config import plan
 from histossl.config.check import DRAWN, check_config, check_study
-from histossl.config.fingerprint import fingerprint_script
+from histossl.config.fingerprint import Entry, fingerprint_script
 from histossl.config.load import load_config
 from histossl.config.phantom import read_specifications
 from histossl.config.sheets import read_slide_sheet
@@ -74,9 +75,13 @@ def script(name):
     return SCRIPTS / f"{name}.py"
 
 
-def code(name):
-    """Fingerprint of a script and the library modules it imports: a change of the code reruns the rule."""
-    return fingerprint_script(SCRIPTS / f"{name}.py")
+@cache
+def code(name, *entry):
+    """Fingerprint of a script and the library modules it imports: a change of the code reruns the rule.
+
+    `entry` is the one entry of a registry that the job uses, see `Entry`.
+    """
+    return fingerprint_script(SCRIPTS / f"{name}.py", Entry(*entry) if entry else None)
 
 
 def as_json(value):

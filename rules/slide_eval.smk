@@ -44,7 +44,7 @@ rule train_mil:
     params:
         launch=script("launch"),
         script=script("train_mil"),
-        code=code("train_mil"),
+        code=lambda wildcards: code("train_mil", "histossl.mil.models", "MODELS", wildcards.model),
         settings=lambda wildcards: as_json(plan.head_settings(CONFIG, wildcards.task, wildcards.model)),
         features=lambda wildcards, input: Path(input.features[0]).parents[1],
     shell:
