@@ -7,11 +7,12 @@ SLIDES = {
     slide: SlideRow(slide, patient, "", None, "", {"subtype": label})
     for slide, patient, label in (("s2", "p2", "a"), ("s1", "p1", ""), ("s3", "p3", "b"))
 }
+HEALTH = {"patches": 16, "knn": None, "knn_patches": 100}
 CONFIG = {
     "encoders": {
-        "whole": {"pretrain": {"tiling": "p64", "exclude_patients_of": [], "batch": 8}},
-        "without": {"pretrain": {"tiling": "p64", "exclude_patients_of": ["subtype"], "batch": 8}},
-        "other": {"pretrain": {"tiling": "p32", "exclude_patients_of": ["subtype"], "batch": 8}},
+        "whole": {"pretrain": {"tiling": "p64", "exclude_patients_of": [], "batch": 8, "health": HEALTH}},
+        "without": {"pretrain": {"tiling": "p64", "exclude_patients_of": ["subtype"], "batch": 8, "health": HEALTH}},
+        "other": {"pretrain": {"tiling": "p32", "exclude_patients_of": ["subtype"], "batch": 8, "health": HEALTH}},
         "published": {"timm": {}},
     },
     "patch_datasets": {"crc": {"source": "crc.csv", "layout": None}},
@@ -69,7 +70,9 @@ def test_nothing_is_assumed_of_a_slide_whose_spacing_the_sheet_states():
 
 
 def test_what_is_left_out_is_no_setting_of_the_run():
-    assert plan.pretrain_settings(CONFIG, "without") == {"batch": 8}
+    assert plan.pretrain_settings(CONFIG, "without") == {"batch": 8, "health": {**HEALTH, "knn_patches": None}}
+    examined = {"health": {**HEALTH, "knn": "crc:in"}}
+    assert plan.pretrain_settings({"encoders": {"e": {"pretrain": examined}}}, "e") == examined
 
 
 def test_tested_tasks_say_where_their_patients_stand():

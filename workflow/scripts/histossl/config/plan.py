@@ -68,9 +68,12 @@ def feature_files(config: Config, name: str, slides: Mapping[str, SlideRow]) -> 
 
 
 def pretrain_settings(config: Config, name: str) -> dict[str, Any]:
-    """Settings of a training run: all but where its patches come from."""
+    """Settings of a training run: all but where its patches come from, and what is not looked at."""
     elsewhere = ("tiling", "exclude_patients_of")
-    return {key: value for key, value in config["encoders"][name]["pretrain"].items() if key not in elsewhere}
+    settings = {key: value for key, value in config["encoders"][name]["pretrain"].items() if key not in elsewhere}
+    if not knn_datasets(config, name):
+        settings["health"] = {**settings["health"], "knn_patches": None}
+    return settings
 
 
 def pretrain_tiling(config: Config, name: str) -> str:
