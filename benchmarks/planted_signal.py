@@ -194,7 +194,7 @@ def find_signal(
 ) -> dict[str, Found]:
     """Split the patients and evaluate the two encoders of the truth, then others, each a folder of feature files."""
     splits, settings = folder / "splits.csv", plan.head_settings(config, TASK, "abmil")
-    task = json.dumps({**plan.split_settings(config, TASK), "fractions": [1.0]})
+    task = json.dumps(plan.split_settings(config, TASK, "1.0"))
     split_patients.main([f"--sheet={sheet}", f"--settings={task}", f"--output={splits}"])
     own = {name: folder / "features" / name for name in ("arrangement", "tissue")}
     for name, features in own.items():

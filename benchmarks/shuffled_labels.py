@@ -111,7 +111,7 @@ def shuffle(number: int, cohort: Cohort, folds: int, settings: HeadSettings, res
     dealt = np.random.default_rng([7, number]).permutation(np.arange(len(names)) % len(CLASSES))
     label = {name: CLASSES[index] for name, index in zip(names, dealt, strict=True)}
     slides = [LabelledSlide(slide, patient, label[patient]) for slide, patient in sorted(cohort.patients.items())]
-    members = draw_splits(slides, folds, [1.0], 0.0, number)
+    members = draw_splits(slides, folds, 1.0, 0.0, number)
     with tempfile.TemporaryDirectory() as folder:
         files = []
         for encoder, bags in cohort.bags.items():

@@ -2,13 +2,14 @@
 import json
 import re
 import zlib
+from functools import cache
 
 from histossl.cohort.made import forget_incomplete
 from histossl.cohort.run_end import print_left_out
 from histossl.cohort.run_start import check_slurm_run, record_unwatched
 from histossl.config import plan
 from histossl.config.check import DRAWN, check_config, check_study
-from histossl.config.fingerprint import fingerprint_script
+from histossl.config.fingerprint import Entry, fingerprint_script
 from histossl.config.load import load_config
 from histossl.config.phantom import read_specifications
 from histossl.config.sheets import read_slide_sheet
@@ -52,6 +53,11 @@ SMALL_BYTES = 1_000_000
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
+def any_of(names):
+    """A wildcard constraint that lets through `names` alone."""
+    return "|".join(re.escape(name) for name in sorted(names)) or r"(?!)"
+
+
 wildcard_constraints:
     slide=r"[^/]+",
     tiling=NAME,
@@ -60,6 +66,7 @@ wildcard_constraints:
     task=NAME,
     model=NAME,
     part=r"[^/]+",
+    fraction=any_of({name for task in CONFIG["slide_tasks"] for name in plan.fractions(CONFIG, task)}),
     batch=r"\d+",
 
 
@@ -76,9 +83,13 @@ def script(name):
     return SCRIPTS / f"{name}.py"
 
 
-def code(name):
-    """Fingerprint of a script and the library modules it imports: a change of the code reruns the rule."""
-    return fingerprint_script(SCRIPTS / f"{name}.py")
+@cache
+def code(name, *entry):
+    """Fingerprint of a script and the library modules it imports: a change of the code reruns the rule.
+
+    `entry` is the one entry of a registry that the job uses, see `Entry`.
+    """
+    return fingerprint_script(SCRIPTS / f"{name}.py", Entry(*entry) if entry else None)
 
 
 def as_json(value):
@@ -186,8 +197,3 @@ def pretrain_nodes(nodes, gpus):
     # `gpu` would be the sum over the nodes, which Slurm shares out as it likes; `mpi` lets the rule call srun itself.
     per_node = {"gres": f"gpu:{gpus}"} if gpus else {}
     return {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun", **per_node}
-
-
-def any_of(names):
-    """A wildcard constraint that lets through `names` alone."""
-    return "|".join(re.escape(name) for name in sorted(names)) or r"(?!)"

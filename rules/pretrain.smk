@@ -99,7 +99,12 @@ rule pretrain:
         nodes=lambda wildcards, resources: resources.get("nodes", 1),
         compiled=untracked(["--compile"] if COMPUTE["pretrain_compile"] else []),
         script=script("pretrain"),
-        code=code("pretrain"),
+        code=lambda wildcards: code(
+            "pretrain",
+            "histossl.ssl.methods",
+            "METHODS",
+            plan.pretrain_settings(CONFIG, wildcards.encoder)["method"],
+        ),
         settings=lambda wildcards: as_json(plan.pretrain_settings(CONFIG, wildcards.encoder)),
         # Not used by the command: Snakemake does not look at the pictures that a sheet or a folder names.
         pictures=lambda wildcards: [hash_pictures(name) for name in plan.knn_datasets(CONFIG, wildcards.encoder)],

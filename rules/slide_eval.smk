@@ -1,9 +1,9 @@
 # Attention MIL on slides, cross-validated by patient.
 rule split_patients:
     output:
-        "results/splits/{task}.csv",
+        "results/splits/{task}/{fraction}.csv",
     log:
-        "results/logs/split_patients/{task}.log",
+        "results/logs/split_patients/{task}/{fraction}.log",
     conda:
         "../envs/evaluation.yaml"
     resources:
@@ -15,7 +15,7 @@ rule split_patients:
         sheet=Path(CONFIG["slides"]["sheet"]),
         labels=lambda wildcards: plan.hash_labels(CONFIG, wildcards.task, SLIDES),
         files=lambda wildcards: plan.hash_split_files(CONFIG, wildcards.task),
-        settings=lambda wildcards: as_json(plan.split_settings(CONFIG, wildcards.task)),
+        settings=lambda wildcards: as_json(plan.split_settings(CONFIG, wildcards.task, wildcards.fraction)),
     shell:
         "python {params.script:q} --sheet={params.sheet:q} --settings={params.settings:q} --output={output:q}"
         " > {log:q} 2>&1"
@@ -23,17 +23,17 @@ rule split_patients:
 
 rule train_mil:
     input:
-        splits="results/splits/{task}.csv",
+        splits="results/splits/{task}/{fraction}.csv",
         features=lambda wildcards: plan.slide_manifests(
             wildcards.encoder, CONFIG["slide_tasks"][wildcards.task]["tiling"], BATCHES
         ),
     output:
-        predictions="results/slide_eval/{task}/{encoder}/{model}/predictions.csv",
-        attention="results/slide_eval/{task}/{encoder}/{model}/attention.h5",
+        predictions="results/slide_eval/{task}/{encoder}/{model}/{fraction}/predictions.csv",
+        attention="results/slide_eval/{task}/{encoder}/{model}/{fraction}/attention.h5",
     log:
-        "results/logs/train_mil/{task}/{encoder}/{model}.log",
+        "results/logs/train_mil/{task}/{encoder}/{model}/{fraction}.log",
     benchmark:
-        "results/benchmarks/train_mil/{task}/{encoder}/{model}.tsv"
+        "results/benchmarks/train_mil/{task}/{encoder}/{model}/{fraction}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: COMPUTE["mil_threads"]
@@ -44,7 +44,7 @@ rule train_mil:
     params:
         launch=script("launch"),
         script=script("train_mil"),
-        code=code("train_mil"),
+        code=lambda wildcards: code("train_mil", "histossl.mil.models", "MODELS", wildcards.model),
         settings=lambda wildcards: as_json(plan.head_settings(CONFIG, wildcards.task, wildcards.model)),
         features=lambda wildcards, input: Path(input.features[0]).parents[1],
     shell:

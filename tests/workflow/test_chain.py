@@ -56,7 +56,7 @@ def test_names_are_plain_text(finished):
             for path in (finished.folder / "results" / folder).iterdir()
         }
         assert set(SLIDES.values()) <= stems, folder
-    scored = read_table(finished.folder / "results/slide_eval/subtype/dino/abmil/predictions.csv")
+    scored = read_table(finished.folder / "results/slide_eval/subtype/dino/abmil/1.0/predictions.csv")
     assert {QUOTED, STARRED} < {row["slide"] for row in scored}
 
 

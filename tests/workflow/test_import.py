@@ -70,7 +70,8 @@ def test_each_folder_is_an_encoder_of_its_own(place):
     assert [row.pop("vs_best") for row in rows.values()] == ["best", "n.s.", "n.s."]
     assert rows["clam"] == rows["tensors"] == rows["trident"]
     assert (rows["clam"]["slides"], rows["clam"]["patients_seen"]) == ("8", "")
-    predictions = [read_table(path) for path in place.folder.glob("results/slide_eval/subtype/*/abmil/predictions.csv")]
+    files = place.folder.glob("results/slide_eval/subtype/*/abmil/1.0/predictions.csv")
+    predictions = [read_table(path) for path in files]
     assert len(predictions) == 3
     for lines in predictions:
         assert [line | {"encoder": ""} for line in lines] == [line | {"encoder": ""} for line in predictions[0]]

@@ -20,7 +20,7 @@ RULES = {"tcga": "first three fields of the TCGA barcode", "slide": "each slide 
 def main(argv: list[str] | None = None) -> None:
     """Parse the arguments, print the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("splits", type=Path, help="folder of CLAM's split files, one of them, or results/splits/*.csv")
+    parser.add_argument("splits", type=Path, help="folder of split files, CLAM's or results/splits/*, or one of them")
     parser.add_argument("--sheet", type=Path, help="slide sheet, or CLAM's table with slide_id and case_id (CSV)")
     parser.add_argument("--label", help="column of the sheet whose balance is shown")
     parser.add_argument("--patients", choices=RULES, help="tell patients by the slides' ids, whatever a sheet says")

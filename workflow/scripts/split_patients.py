@@ -1,4 +1,4 @@
-"""Split the patients of a task into folds, or take the folds from split files, with nested training fractions."""
+"""Split the patients of a task into folds, or take the folds from split files, at one training fraction."""
 
 import argparse
 import json
@@ -23,18 +23,18 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     sheet, settings = arguments.sheet, arguments.settings
     site, files, folds = settings["site"], settings["split_files"], settings["folds"]
-    fractions, seed = settings["fractions"], settings["seed"]
+    fraction, seed = settings["fraction"], settings["seed"]
 
     rows = [row.columns for row in read_slide_sheet(sheet).values()]
     slides = check_labels(rows, settings["label"], None if site or files else folds, sheet, settings["classes"])
     notes = []
     if files:
         folder, policy = files["folder"], files["on_shared_patients"]
-        imported = import_splits(Path(folder), slides, fractions, policy, seed)
+        imported = import_splits(Path(folder), slides, fraction, policy, seed)
         members, notes = imported.members, describe_import(imported, folder, policy)
     else:
         sites = patient_sites(slides, rows, site, sheet) if site else None
-        members = draw_splits(slides, folds, fractions, settings["validation"], seed, settings["repeats"], sites)
+        members = draw_splits(slides, folds, fraction, settings["validation"], seed, settings["repeats"], sites)
     write_splits(arguments.output, members)
     unlabelled = sum(not takes_part(row[settings["label"]], None) for row in rows)
     notes = [*describe_splits(slides, members, unlabelled, len(rows) - len(slides) - unlabelled), *notes]

@@ -1,4 +1,4 @@
-"""Train and test slide-level heads on frozen features, for every fold, fraction and seed of a task."""
+"""Train and test slide-level heads on frozen features, for every repeat, fold and seed of a task's splits."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from histossl.mil.attention_file import write_attention
 from histossl.mil.bags import read_bags
 from histossl.mil.settings import HeadSettings
 from histossl.mil.training import cross_validate
-from histossl.splits.split_file import read_splits
+from histossl.splits.split_file import name_fraction, read_splits
 from histossl.tables.predictions import PROBABILITY, write_predictions
 
 
@@ -36,7 +36,8 @@ def main(argv: list[str] | None = None) -> None:
 
     members = read_splits(arguments.splits)
     bags = read_bags((member.slide for member in members), arguments.features)
-    label = f"{arguments.task} {arguments.encoder} {settings.model}"
+    fraction = name_fraction(members[0].fraction)  # the same in all of a file
+    label = f"{arguments.task} {arguments.encoder} {settings.model} {fraction}"
     tested = cross_validate(members, bags, settings, seeds, arguments.task, device, label, arguments.threads)
     empty = sorted(slide for slide, bag in bags.items() if not len(bag.features))
     if empty:
@@ -47,8 +48,8 @@ def main(argv: list[str] | None = None) -> None:
     columns = ("task", "encoder", "model", "fraction", "repeat", "fold", "seed", "slide", "patient", "label", "leaked")
     rows = []
     for slide in tested:
-        repeat, fraction, fold, _, *rest = slide.member
-        rows.append((*constant, str(fraction), repeat, fold, slide.seed, *rest, *slide.probabilities.tolist()))
+        repeat, _, fold, _, *rest = slide.member
+        rows.append((*constant, fraction, repeat, fold, slide.seed, *rest, *slide.probabilities.tolist()))
     write_predictions(arguments.predictions, (*columns, *(PROBABILITY + name for name in classes)), rows)
     named = dict(zip(columns, constant, strict=False))
     write_attention(arguments.attention, tested, bags, named)

@@ -4,7 +4,7 @@ import textwrap
 import pytest
 
 from histossl.config import fingerprint
-from histossl.config.fingerprint import fingerprint_script
+from histossl.config.fingerprint import Entry, fingerprint_script
 
 FILES = {
     "script.py": '"""Doc."""\nfrom histossl.tiles.grid import place\n\n\ndef main():\n    return place(1)\n',
@@ -28,9 +28,9 @@ def tree(tmp_path):
     return tmp_path
 
 
-def printed(tree, script="script.py"):
+def printed(tree, script="script.py", entry=None):
     fingerprint._parse.cache_clear()
-    return fingerprint_script(tree / script)
+    return fingerprint_script(tree / script, entry)
 
 
 def rewrite(tree, name, old, new):
@@ -141,6 +141,74 @@ def test_two_files_that_swap_their_code_count(tree):
     (tree / "histossl/files.py").write_text("y = 2\n")
     (tree / "histossl/late.py").write_text("X = 1\n")
     assert printed(tree, "script.py") != before
+
+
+REGISTRY = {
+    "script.py": "from histossl.methods import METHODS, first\nprint(METHODS['one'], first)\n",
+    "histossl/methods.py": "from histossl.four import FIRST, Four\nfrom histossl.one import One\n"
+    "from histossl.three import Three\nfrom histossl.two import Two as Second\n\n"
+    "METHODS: dict[str, type] = {'one': One, 'two': Second, 'three': Three, 'four': Four}\nfirst = FIRST\n",
+    "histossl/one.py": "class One:\n    pass\n",
+    "histossl/two.py": "from histossl import deep\nfrom histossl.one import One\n\n\nclass Two(One):\n    pass\n",
+    "histossl/three.py": "class Three:\n    pass\n",
+    "histossl/four.py": "FIRST = 1\n\n\nclass Four:\n    pass\n",
+    "histossl/deep.py": "def inner():\n    return 1\n",
+}
+
+
+@pytest.fixture
+def registry(tmp_path):
+    (tmp_path / "histossl").mkdir()
+    for name, code in REGISTRY.items():
+        (tmp_path / name).write_text(code)
+    return tmp_path
+
+
+def entry(name):
+    return Entry("histossl.methods", "METHODS", name)
+
+
+@pytest.mark.parametrize(
+    ("edited", "counts_for"),
+    [
+        ("one", {"one", "two"}),  # two imports it
+        ("two", {"two"}),
+        ("deep", {"two"}),
+        ("three", {"three"}),
+        ("four", {"one", "two", "three", "four", "none"}),  # the registry's module takes more than the entry from it
+        ("methods", {"one", "two", "three", "four", "none"}),
+    ],
+)
+def test_of_a_registry_one_entry_counts_and_what_is_imported_by_another_way(registry, edited, counts_for):
+    names = ("one", "two", "three", "four", "none")
+    before = {name: printed(registry, entry=entry(name)) for name in names}
+    whole = printed(registry)
+    with (registry / f"histossl/{edited}.py").open("a") as file:
+        file.write("EDITED = 1\n")
+    assert {name for name in names if printed(registry, entry=entry(name)) != before[name]} == counts_for
+    assert printed(registry) != whole
+
+
+def test_what_the_script_imports_itself_counts_whatever_the_entry(registry):
+    rewrite(registry, "script.py", "print", "from histossl import two\nprint")
+    before = printed(registry, entry=entry("three"))
+    rewrite(registry, "histossl/two.py", "pass", "x = 1")
+    assert printed(registry, entry=entry("three")) != before
+
+
+def test_another_entry_added_to_a_registry_does_not_count_and_another_class_of_the_entry_does(registry):
+    before = printed(registry, entry=entry("three"))
+    rewrite(registry, "histossl/methods.py", "'one': One", "'five': Five, 'one': One")
+    rewrite(registry, "histossl/methods.py", "from histossl.one", "from histossl.five import Five\nfrom histossl.one")
+    (registry / "histossl/five.py").write_text("class Five:\n    pass\n")
+    assert printed(registry, entry=entry("three")) == before
+    rewrite(registry, "histossl/methods.py", "'three': Three", "'three': One")
+    assert printed(registry, entry=entry("three")) != before
+
+
+def test_a_registry_that_is_not_there_is_named(registry):
+    with pytest.raises(ValueError, match=r"histossl\.methods has no annotated dictionary HEADS"):
+        printed(registry, entry=Entry("histossl.methods", "HEADS", "one"))
 
 
 SYNTAX = '''

@@ -7,15 +7,18 @@ SLIDES = {
     slide: SlideRow(slide, patient, "", None, "", {"subtype": label})
     for slide, patient, label in (("s2", "p2", "a"), ("s1", "p1", ""), ("s3", "p3", "b"))
 }
+HEALTH = {"patches": 16, "knn": None, "knn_patches": 100}
 CONFIG = {
     "encoders": {
-        "whole": {"pretrain": {"tiling": "p64", "exclude_patients_of": [], "batch": 8}},
-        "without": {"pretrain": {"tiling": "p64", "exclude_patients_of": ["subtype"], "batch": 8}},
-        "other": {"pretrain": {"tiling": "p32", "exclude_patients_of": ["subtype"], "batch": 8}},
+        "whole": {"pretrain": {"tiling": "p64", "exclude_patients_of": [], "batch": 8, "health": HEALTH}},
+        "without": {"pretrain": {"tiling": "p64", "exclude_patients_of": ["subtype"], "batch": 8, "health": HEALTH}},
+        "other": {"pretrain": {"tiling": "p32", "exclude_patients_of": ["subtype"], "batch": 8, "health": HEALTH}},
         "published": {"timm": {}},
     },
     "patch_datasets": {"crc": {"source": "crc.csv", "layout": None}},
-    "slide_tasks": {"subtype": {"label": "subtype", "classes": ["a"], "encoders": ["whole", "published"]}},
+    "slide_tasks": {
+        "subtype": {"label": "subtype", "classes": ["a"], "encoders": ["whole", "published"], "fractions": [0.5, 1]}
+    },
     "patch_tasks": {
         "tissue": {
             "train": "crc:in",
@@ -92,7 +95,9 @@ def test_nothing_is_assumed_of_a_slide_whose_spacing_the_sheet_states():
 
 
 def test_what_is_left_out_is_no_setting_of_the_run():
-    assert plan.pretrain_settings(CONFIG, "without") == {"batch": 8}
+    assert plan.pretrain_settings(CONFIG, "without") == {"batch": 8, "health": {**HEALTH, "knn_patches": None}}
+    examined = {"health": {**HEALTH, "knn": "crc:in"}}
+    assert plan.pretrain_settings({"encoders": {"e": {"pretrain": examined}}}, "e") == examined
 
 
 def test_tested_tasks_say_where_their_patients_stand():
@@ -184,7 +189,7 @@ def test_imported_features_are_of_slide_tasks_alone(tmp_path):
     assert plan.feature_files(config, "uni", SLIDES) == {"s3": str(tmp_path / "s3.h5")}
     assert plan.encoder_spacing(config, "uni") == []
     made = [*plan.predictions(config)["slide"], *plan.cards(config, "slide"), *plan.all_slide_manifests(config, ["0"])]
-    assert sum("/uni/" in path for path in made) == 3
+    assert sum("/uni/" in path for path in made) == 4  # two fractions
     others = [*plan.predictions(config)["classification"], *plan.cards(config, "classification")]
     assert others and not any("/uni/" in path for path in [*others, *plan.all_patch_features(config)])
 
@@ -201,6 +206,14 @@ def test_a_stain_is_told_by_what_its_reference_holds_and_moves_no_patch(tmp_path
     assert found == {**stain, "content": found["content"]}
     assert plan.stain_settings(config, "tilings", "raw") is None
     assert plan.tiling_settings(config, "p64") == plan.tiling_settings(config, "raw") == {"patch_px": 64}
+
+
+def test_a_fraction_is_split_by_itself_and_its_name_is_its_value():
+    task = dict.fromkeys(("label", "classes", "site", "folds", "repeats", "split_files", "validation", "seed"))
+    some, more = ({"slide_tasks": {"t": {**task, "fractions": values}}} for values in ([1, 1.0, 0.5], [0.5, 1, 0.75]))
+    assert plan.fractions(some, "t") == ["1.0", "0.5"]
+    assert plan.fractions(more, "t") == ["1.0", "0.75", "0.5"]
+    assert plan.split_settings(some, "t", "0.5") == plan.split_settings(more, "t", "0.5") == {**task, "fraction": 0.5}
 
 
 def test_splits_follow_labels_and_the_sites_that_are_asked_for():
@@ -235,7 +248,9 @@ def test_a_study_needs_the_predictions_that_it_names_and_that_are_made():
     task = {**CONFIG["slide_tasks"]["subtype"], "models": {"abmil": {}, "mean": {}}}
     study = {"methods": {"a": "whole", "b": "without"}, "tables": tables}
     needed = plan.study_predictions({**CONFIG, "slide_tasks": {"subtype": task}, "study": study})
-    assert needed["slide"] == ["results/slide_eval/subtype/whole/abmil/predictions.csv"]
+    assert needed["slide"] == [
+        f"results/slide_eval/subtype/whole/abmil/{fraction}/predictions.csv" for fraction in ("1.0", "0.5")
+    ]
     assert needed["regression"] == ["results/patch_eval/cells/without/linear/predictions.csv"]
     assert needed["classification"] == []
     none = plan.study_predictions({**CONFIG, "slide_tasks": {}, "study": None})

@@ -85,10 +85,10 @@ def test_a_leak_ends_with_exit_code_1(folder, capsys, old, new, found):
     assert "- fold 0, slides in several sets: 1 (s1x)" in report
 
 
-def test_our_own_file_is_read_with_its_repeats_and_fractions(tmp_path, capsys):
-    members = draw_splits(cohort(), 3, [1.0, 0.5], 0.2, 1, repeats=2)
-    write_splits(tmp_path / "task.csv", members)
-    audit_splits.main([str(tmp_path / "task.csv")])
+def test_our_own_files_are_read_with_their_repeats_and_fractions(tmp_path, capsys):
+    for fraction in (1.0, 0.5):
+        write_splits(tmp_path / f"{fraction}.csv", draw_splits(cohort(), 3, fraction, 0.2, 1, repeats=2))
+    audit_splits.main([str(tmp_path)])
     report = capsys.readouterr().out
     assert "6 splits of smaller fractions" in report
     assert "K-fold: each slide is tested once in each repeat." in report
@@ -97,12 +97,13 @@ def test_our_own_file_is_read_with_its_repeats_and_fractions(tmp_path, capsys):
     assert "Slides by label, 'a' / 'b':" in report
 
 
-def test_leaks_of_our_own_file_are_found_and_those_of_a_fraction_too(tmp_path, capsys):
-    members = draw_splits(cohort(), 3, [1.0, 0.5], 0.0, 1)
-    tested = next(m for m in members if (m.fraction, m.fold, m.set, m.slide) == (0.5, 1, "test", m.slide))
-    write_splits(tmp_path / "task.csv", [*members, Member(0, 0.5, 1, "train", "extra", tested.patient, "a", 0)])
+def test_leaks_of_a_fraction_of_ours_are_found_too(tmp_path, capsys):
+    whole, half = (draw_splits(cohort(), 3, fraction, 0.0, 1) for fraction in (1.0, 0.5))
+    tested = next(m for m in half if (m.fold, m.set) == (1, "test"))
+    write_splits(tmp_path / "1.0.csv", whole)
+    write_splits(tmp_path / "0.5.csv", [*half, Member(0, 0.5, 1, "train", "extra", tested.patient, "a", 0)])
     with pytest.raises(SystemExit):
-        audit_splits.main([str(tmp_path / "task.csv")])
+        audit_splits.main([str(tmp_path)])
     report = capsys.readouterr().out
     assert f"- fold 1, 0.5 of training, patients in train and test: 1 ({tested.patient})" in report
     assert "2 splits of smaller fractions" in report
@@ -135,7 +136,7 @@ def test_a_label_without_a_sheet_is_refused(folder):
 
 def test_labels_of_any_letters_do_not_break_a_table(tmp_path, capsys):
     slides = [LabelledSlide(f"s{i}", f"p{i}", ("a|b", "c\nd")[i % 2]) for i in range(12)]
-    write_splits(tmp_path / "task.csv", draw_splits(slides, 2, [1.0], 0.0, 1))
+    write_splits(tmp_path / "task.csv", draw_splits(slides, 2, 1.0, 0.0, 1))
     audit_splits.main([str(tmp_path / "task.csv")])
     assert "Slides by label, 'a|b' / 'c\\nd':" in capsys.readouterr().out
 

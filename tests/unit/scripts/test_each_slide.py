@@ -23,7 +23,8 @@ def main(argv):
     with open("worked.txt", "a") as file:
         file.write(Path(given.file).stem)
     Path(given.output).parent.mkdir(exist_ok=True)
-    Path(given.output).write_text(f"{text} {given.spacing} {Path(given.before).read_text()} {given.settings} {given.mode}")
+    before = Path(given.before).read_text()
+    Path(given.output).write_text(f"{text} {given.spacing} {before} {given.settings} {given.mode}")
 """
 
 
@@ -34,15 +35,11 @@ def work(tmp_path, monkeypatch):
     (tmp_path / "work.py").write_text(WORK)
     for name in "abc":
         (tmp_path / f"{name}.svs").write_text(f"slide {name}")
-        (tmp_path / f"{name}.before").write_text("before")
+        (tmp_path / f"{name}{{}} *.before").write_text("before")
 
     def run(slides="abc", code="1", settings="{}", mode="x"):
         (tmp_path / "worked.txt").write_text("")
         own = {f"{name}{{}} *": {"file": f"{name}.svs", "spacing": 0.5 if name == "a" else None} for name in slides}
-        for name in slides:
-            (tmp_path / f"{name}{{}} *.before").write_text("before") if not (
-                tmp_path / f"{name}{{}} *.before"
-            ).exists() else None
         each_slide.main(
             [
                 *("--script=work.py", f"--code={code}", f"--slides={json.dumps(own)}", f"--settings={settings}"),

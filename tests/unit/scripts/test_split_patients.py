@@ -10,7 +10,7 @@ from tests.unit.splits.test_imported import cohort, deal
 
 SETTINGS = {
     **{"label": "subtype", "classes": ["a", "b"], "site": None, "folds": 2, "repeats": 1, "split_files": None},
-    **{"fractions": [1.0, 0.5], "validation": 0.3, "seed": 1},
+    **{"fraction": 0.5, "validation": 0.3, "seed": 1},
 }
 
 

@@ -27,12 +27,18 @@ def test_a_file_of_true_and_false_is_told_by_its_name(tmp_path):
     assert read_split_files(tmp_path / "splits_0_bool.csv").splits[0].slides == sets
 
 
-def test_our_own_file_says_patients_and_labels(tmp_path):
-    members = draw_splits(cohort(SIZES), **DRAW, repeats=2)
-    write_splits(tmp_path / "task.csv", members)
-    files = read_split_files(tmp_path / "task.csv")
+@pytest.mark.parametrize("place", ["", "1.0.csv"])
+def test_our_own_files_say_patients_and_labels(tmp_path, place):
+    members = []
+    for fraction in (0.5, 1.0)[bool(place) :]:
+        drawn = draw_splits(cohort(SIZES), **{**DRAW, "fraction": fraction}, repeats=2)
+        write_splits(tmp_path / f"{fraction}.csv", drawn)
+        members += drawn
+    files = read_split_files(tmp_path / place)
+    assert files.kind == "this workflow's format"
     assert [(s.repeat, s.fraction, s.fold) for s in files.splits] == list(dict.fromkeys(m[:3] for m in members))
-    assert files.splits[0].slides["test"] == [m.slide for m in members if m[:4] == (0, 1.0, 0, "test")]
+    whole = next(split for split in files.splits if split.fraction == 1.0)
+    assert whole.slides["test"] == [m.slide for m in members if m[:4] == (0, 1.0, 0, "test")]
     assert files.patients == {m.slide: m.patient for m in members}
     assert files.labels == {m.slide: m.label for m in members}
 
@@ -40,12 +46,20 @@ def test_our_own_file_says_patients_and_labels(tmp_path):
 def test_what_is_no_split_file_is_named(tmp_path):
     with pytest.raises(UserError, match="nowhere: no such file or folder"):
         read_split_files(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="has no split files"):
+        read_split_files(tmp_path)
     (tmp_path / "slides.csv").write_text("slide,patient,path\n")
     with pytest.raises(UserError, match=r"slides\.csv: has no column 'train' \(it has slide, patient, path\)"):
         read_split_files(tmp_path / "slides.csv")
     (tmp_path / "fold.csv").write_text("slide,fold\na,1\n")
     with pytest.raises(UserError, match=r"fold\.csv: not a split file of this workflow"):
         read_split_files(tmp_path / "fold.csv")
+
+
+def test_a_folder_with_files_of_clams_is_theirs_whatever_else_it_holds(tmp_path):
+    write_plain(tmp_path / "splits_3.csv", **SETS)
+    (tmp_path / "results.csv").write_text("fold,auc\n3,0.5\n")
+    assert read_split_files(tmp_path).kind == "CLAM's format, 1 file"
 
 
 def test_patients_are_the_first_three_fields_of_a_barcode():

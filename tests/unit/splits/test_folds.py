@@ -24,13 +24,19 @@ def patients(members, fraction, fold, name):
 
 
 SIZES = {"ductal": 23, "lobular": 10, "mixed": 5}
-DRAW = {"folds": 5, "fractions": [1.0, 0.5, 0.25], "validation": 0.2, "seed": 3}
+FRACTIONS = (1.0, 0.5, 0.25)
+DRAW = {"folds": 5, "fraction": 1.0, "validation": 0.2, "seed": 3}
+
+
+def draw_fractions(slides, **settings):
+    """The members of all `FRACTIONS`, each drawn by itself."""
+    return [m for fraction in FRACTIONS for m in draw_splits(slides, **{**DRAW, **settings, "fraction": fraction})]
 
 
 def test_every_slide_is_tested_once_and_no_patient_is_on_two_sides():
     slides = cohort(SIZES)
-    members = draw_splits(slides, **DRAW)
-    for fraction in DRAW["fractions"]:
+    members = draw_fractions(slides)
+    for fraction in FRACTIONS:
         tested = Counter(m.slide for m in members if m.fraction == fraction and m.set == "test")
         assert tested == Counter(slide.slide for slide in slides)
         for fold in range(5):
@@ -40,7 +46,7 @@ def test_every_slide_is_tested_once_and_no_patient_is_on_two_sides():
 
 def test_at_the_full_fraction_every_slide_has_a_place_in_every_fold():
     members = draw_splits(cohort(SIZES), **DRAW)
-    places = Counter(m.slide for m in members if m.fraction == 1.0)
+    places = Counter(m.slide for m in members)
     assert places == Counter({slide.slide: 5 for slide in cohort(SIZES)})
 
 
@@ -54,9 +60,9 @@ def test_folds_are_stratified_and_of_equal_size_by_patient():
 
 
 def test_training_fractions_are_nested_and_stratified_and_the_other_sets_stay():
-    members = draw_splits(cohort(SIZES), **DRAW)
+    members = draw_fractions(cohort(SIZES))
     for fold in range(5):
-        full, half, quarter = (patients(members, fraction, fold, "train") for fraction in DRAW["fractions"])
+        full, half, quarter = (patients(members, fraction, fold, "train") for fraction in FRACTIONS)
         assert quarter < half < full
         for label in SIZES:
             count = sum(p.startswith(label) for p in full)
@@ -66,7 +72,7 @@ def test_training_fractions_are_nested_and_stratified_and_the_other_sets_stay():
 
 
 def test_every_set_has_every_class_down_to_the_fewest_patients():
-    members = draw_splits(cohort({"a": 4, "b": 4}), folds=4, fractions=[0.1], validation=0.5, seed=0)
+    members = draw_splits(cohort({"a": 4, "b": 4}), folds=4, fraction=0.1, validation=0.5, seed=0)
     classes = defaultdict(set)
     for member in members:
         classes[member.fold, member.set].add(member.label)
@@ -75,12 +81,12 @@ def test_every_set_has_every_class_down_to_the_fewest_patients():
 
 
 def test_a_single_patient_outside_the_test_set_goes_to_training():
-    members = draw_splits(cohort({"a": 2, "b": 2}), folds=2, fractions=[1.0], validation=0.9, seed=0)
+    members = draw_splits(cohort({"a": 2, "b": 2}), folds=2, fraction=1.0, validation=0.9, seed=0)
     assert {member.set for member in members} == {"train", "test"}
 
 
 def test_without_validation_there_is_none():
-    members = draw_splits(cohort(SIZES), folds=5, fractions=[1.0], validation=0, seed=0)
+    members = draw_splits(cohort(SIZES), folds=5, fraction=1.0, validation=0, seed=0)
     assert {member.set for member in members} == {"train", "test"}
 
 
@@ -93,9 +99,10 @@ def test_splits_depend_on_the_seed_but_not_on_the_order_of_the_sheet():
 
 def test_the_first_repeat_is_that_of_a_single_one_and_others_differ_in_all_that_is_drawn():
     slides = cohort(SIZES)
-    single, members = draw_splits(slides, **DRAW), draw_splits(slides, **DRAW, repeats=3)
+    half = {**DRAW, "fraction": 0.5}
+    single, members = draw_splits(slides, **half), draw_splits(slides, **half, repeats=3)
     assert members[: len(single)] == single
-    assert draw_splits(slides, **DRAW, repeats=2) == [m for m in members if m.repeat < 2]
+    assert draw_splits(slides, **half, repeats=2) == [m for m in members if m.repeat < 2]
     for name in ("train", "val", "test"):
         drawn = [
             [patients([m for m in members if m.repeat == repeat], 0.5, fold, name) for fold in range(5)]
@@ -103,7 +110,7 @@ def test_the_first_repeat_is_that_of_a_single_one_and_others_differ_in_all_that_
         ]
         assert drawn[0] != drawn[1] != drawn[2] != drawn[0]
     for repeat in range(3):
-        tested = Counter(m.slide for m in members if (m.repeat, m.fraction, m.set) == (repeat, 1.0, "test"))
+        tested = Counter(m.slide for m in members if (m.repeat, m.set) == (repeat, "test"))
         assert tested == Counter(slide.slide for slide in slides)
 
 
@@ -121,7 +128,7 @@ def many_sites(seed: int) -> tuple[list[LabelledSlide], dict[str, str]]:
 
 def test_a_site_is_tested_in_one_fold_and_trains_in_none_that_tests_it():
     slides, sites = many_sites(0)
-    members = draw_splits(slides, **DRAW, repeats=2, sites=sites)
+    members = draw_splits(slides, **{**DRAW, "fraction": 0.25}, repeats=2, sites=sites)
     for repeat in range(2):
         tested = defaultdict(set)
         for m in members:
@@ -131,15 +138,15 @@ def test_a_site_is_tested_in_one_fold_and_trains_in_none_that_tests_it():
         assert all(len(folds) == 1 for folds in tested.values())
         for m in members:
             assert m.repeat != repeat or (m.set == "test") == (m.fold in tested[sites[m.patient]])
-        once = Counter(m.slide for m in members if (m.repeat, m.fraction, m.set) == (repeat, 0.25, "test"))
+        once = Counter(m.slide for m in members if (m.repeat, m.set) == (repeat, "test"))
         assert once == Counter(slide.slide for slide in slides)
 
 
 def test_sites_keep_fractions_nested_and_stratified():
     slides, sites = many_sites(1)
-    members = draw_splits(slides, **DRAW, sites=sites)
+    members = draw_fractions(slides, sites=sites)
     for fold in range(5):
-        full, half, quarter = (patients(members, fraction, fold, "train") for fraction in DRAW["fractions"])
+        full, half, quarter = (patients(members, fraction, fold, "train") for fraction in FRACTIONS)
         assert quarter < half < full
         labels = patient_labels(slides)
         for label in set(labels.values()):
@@ -181,7 +188,7 @@ def test_sites_follow_the_seed_but_not_the_order_of_the_sheet():
 def test_a_fold_may_test_a_site_that_lacks_a_class():
     slides = [LabelledSlide(f"s{i}", f"p{i}", "ab"[i in (0, 1, 4)]) for i in range(9)]
     sites = {f"p{i}": f"site {i // 3}" for i in range(9)}  # the third has none of b
-    members = draw_splits(slides, 3, [1.0], 0.2, 0, sites=sites)
+    members = draw_splits(slides, 3, 1.0, 0.2, 0, sites=sites)
     tested = {fold: {m.label for m in members if (m.fold, m.set) == (fold, "test")} for fold in range(3)}
     assert sorted(map(sorted, tested.values())) == [["a"], ["a", "b"], ["a", "b"]]
     for fold in range(3):
@@ -200,7 +207,7 @@ def test_sites_that_cannot_be_dealt_get_one_sentence(site_of, folds, message):
     slides = [LabelledSlide(f"s{i}", f"p{i}", "ab"[i // 6]) for i in range(12)]
     sites = {f"p{i}": f"site {site_of(i)}" for i in range(12)}
     with pytest.raises(UserError, match=message):
-        draw_splits(slides, folds, [1.0], 0.0, 0, sites=sites)
+        draw_splits(slides, folds, 1.0, 0.0, 0, sites=sites)
 
 
 def test_a_class_whose_sites_fall_into_one_fold_is_named():

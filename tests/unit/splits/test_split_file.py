@@ -7,6 +7,7 @@ from histossl.splits.split_file import (
     Member,
     check_disjoint,
     folds_without_a_class,
+    name_fraction,
     read_members,
     read_splits,
     write_splits,
@@ -43,6 +44,11 @@ def test_a_patient_may_be_in_other_sets_of_other_splits():
     place = {"slide": "s", "patient": "p", "label": "a", "leaked": 0}
     check_disjoint([Member(0, 1.0, 0, "train", **place), Member(1, 1.0, 0, "test", **place)], "x.csv")
     check_disjoint([Member(0, 1.0, 0, "train", **place), Member(0, 1.0, 1, "test", **place)], "x.csv")
+
+
+@pytest.mark.parametrize(("fraction", "name"), [(1, "1.0"), (1.0, "1.0"), (0.75, "0.75"), (1e-5, "1e-05")])
+def test_a_fraction_has_one_name_that_gives_it_back(fraction, name):
+    assert name_fraction(fraction) == name_fraction(float(name)) == name
 
 
 def test_folds_that_lack_a_class_are_counted_in_all_repeats():

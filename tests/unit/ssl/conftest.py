@@ -54,7 +54,7 @@ COMMON = {
     "gradient_clip": 3.0,
     "precision": "fp32",
     # Noise and so small a head: DINO does collapse on it, which is no matter to most tests.
-    "health": {"every_steps": 4, "patches": 16, "on_collapse": "continue", "knn": None, "knn_patches": 100},
+    "health": {"every_steps": 4, "patches": 16, "on_collapse": "continue", "knn": None, "knn_patches": None},
 }
 VIT_ARGS = {"img_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
 

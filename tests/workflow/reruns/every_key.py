@@ -122,6 +122,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "encoders.*.pretrain.epochs": {"encoders.dino.pretrain.epochs": 1, "encoders.dino.pretrain.steps": None},
     "encoders.*.pretrain.exclude_patients_of": {"encoders.dino.pretrain.exclude_patients_of": ["stage"]},
     "encoders.*.pretrain.health.knn": {"encoders.dino.pretrain.health.knn": "phantom:test"},
+    "encoders.*.pretrain.health.knn_patches": {"encoders.ibot.pretrain.health.knn_patches": 500},
     "encoders.*.pretrain.method": {"encoders.byol.pretrain.method": "simclr"},
     "encoders.*.pretrain.model": {"encoders.dino.pretrain.model": "deit_tiny_patch16_224"},
     "encoders.*.pretrain.model_args": {"encoders.dino.pretrain.model_args.depth": 3},

@@ -26,11 +26,10 @@ ADDED = {
         ("task", {"other"}),
     ),
     "head": ({"slide_tasks.subtype.models.dsmil": {}}, {"train_mil", "make_tables"}, ("model", {"dsmil"})),
-    # All fractions of the task: they are one job.
     "fraction": (
-        {"slide_tasks.stage.fractions": [1.0, 0.5]},
-        {"split_patients", "train_mil", "make_tables"},
-        ("task", {"stage"}),
+        {"slide_tasks.subtype.fractions": [1.0, 0.25, 0.5]},
+        {"split_patients", "train_mil", "make_tables", "compare_study"},
+        ("fraction", {"0.25"}),
     ),
     "patch task": (
         {"patch_tasks.other": {"train": "phantom:raw", "test": "phantom:test", "probes": {"knn": {}}}},
@@ -53,5 +52,10 @@ def test_only_what_is_new_runs(complete, dry, what):
     jobs = dry.plan(complete.folder, with_values(every_key(), values))
     assert rules(jobs) == expected
     assert {value for job in jobs for name, value in job.wildcards if name == wildcard} == new
-    merged = {"make_tables", "summarise_cohort", "list_left_out"}
+    merged = {"make_tables", "compare_study", "summarise_cohort", "list_left_out"}
     assert all(job.rule in merged or wildcard in dict(job.wildcards) for job in jobs)
+
+
+def test_a_fraction_taken_away_runs_the_tables_alone(complete, dry):
+    jobs = dry.plan(complete.folder, with_values(every_key(), {"slide_tasks.subtype.fractions": [0.5]}))
+    assert rules(jobs) == {"make_tables", "compare_study"}

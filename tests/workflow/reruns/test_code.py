@@ -5,8 +5,8 @@ import os
 import pytest
 
 from tests.workflow.reruns.conftest import copy_sources
-from tests.workflow.reruns.dry_runs import rules
-from tests.workflow.reruns.every_key import every_key
+from tests.workflow.reruns.dry_runs import rules, wildcards
+from tests.workflow.reruns.every_key import HEADS, every_key
 from tests.workflow.reruns.page import read_groups, read_rules
 
 pytestmark = pytest.mark.slow
@@ -18,7 +18,7 @@ EDITED = {
     "tiles/sample.py": "*shards*",
     "cohort/contact_sheet.py": "`draw_cohort`, `draw_views`",
     "cohort/summary.py": "`summarise_cohort`, `list_left_out`",
-    "ssl/byol.py": "*training*",  # of the other methods too
+    "ssl/byol.py": "*training*",
     "ssl/view_sheet.py": "`draw_views`",
     "encoders/weight_file.py": "`export_encoder`, *features*",
     "features/foreign_features.py": "`describe_features`, `import_features`, `list_left_out`, *slide tasks*",
@@ -35,17 +35,41 @@ EDITED = {
 }
 """By module, what an edit of it runs again, in the words of docs/reruns.md."""
 
+ONE_OF_SEVERAL = {
+    "ssl/simclr.py": ("pretrain", "encoder", {"simclr"}),
+    "ssl/byol.py": ("pretrain", "encoder", {"byol"}),
+    "ssl/ibot.py": ("pretrain", "encoder", {"ibot"}),
+    "ssl/dino.py": ("pretrain", "encoder", {"dino", "ibot"}),
+    "mil/transmil.py": ("train_mil", "model", {"transmil"}),
+    "mil/dsmil.py": ("train_mil", "model", {"dsmil"}),
+    "mil/clam.py": ("train_mil", "model", set(HEADS)),
+}
+"""By module of a method or head, whose jobs an edit of it runs again."""
 
-def test_an_edited_module_runs_the_stages_that_use_it_and_no_others(complete, dry, tmp_path):
-    groups, started = read_groups(), {}
-    for number, module in enumerate(EDITED):
-        copy_sources(tmp_path / str(number))
-        with (tmp_path / str(number) / "workflow/scripts/histossl" / module).open("a", encoding="utf-8") as file:
+
+@pytest.fixture(scope="module")
+def edited(complete, dry, tmp_path_factory):
+    """By module, the jobs that run after an edit of it."""
+    started = {}
+    for module in {**EDITED, **ONE_OF_SEVERAL}:
+        sources = copy_sources(tmp_path_factory.mktemp("edited"))
+        with (sources / "workflow/scripts/histossl" / module).open("a", encoding="utf-8") as file:
             file.write("\nEDITED = 1\n")
-        started[module] = dry.start(complete.folder, every_key(), tmp_path / str(number))
-    planned = {module: rules(run.result()) for module, run in started.items()}
+        started[module] = dry.start(complete.folder, every_key(), sources)
+    return {module: run.result() for module, run in started.items()}
+
+
+def test_an_edited_module_runs_the_stages_that_use_it_and_no_others(edited):
+    groups = read_groups()
+    planned = {module: rules(edited[module]) for module in EDITED}
     said = {module: read_rules(text, groups) for module, text in EDITED.items()}
     assert {module: sorted(found) for module, found in planned.items() if not said[module].allows(found)} == {}
+
+
+@pytest.mark.parametrize("module", ONE_OF_SEVERAL)
+def test_an_edited_method_or_head_runs_where_it_is_used_alone(edited, module):
+    rule, wildcard, users = ONE_OF_SEVERAL[module]
+    assert wildcards(edited[module], rule, wildcard) == users
 
 
 def test_comments_docstrings_and_dates_run_nothing(complete, dry, tmp_path):

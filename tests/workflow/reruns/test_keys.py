@@ -67,3 +67,9 @@ def test_an_error_in_the_config_loses_nothing(complete, dry):
     with pytest.raises(RuntimeError, match="unknown key 'patch_pix'"):
         dry.plan(complete.folder, with_values(every_key(), {"tilings.p64.patch_pix": 3}))
     assert dry.plan(complete.folder, every_key()) == []
+
+
+@pytest.mark.slow
+def test_of_how_many_patches_neighbours_are_told_counts_where_they_are(complete, dry):
+    unused = {"encoders.dino.pretrain.health.knn_patches": 500}
+    assert dry.plan(complete.folder, with_values(every_key(), unused)) == []

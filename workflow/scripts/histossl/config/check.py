@@ -128,7 +128,7 @@ def _check_splits(where: str, task: Mapping[str, Any], slides: Mapping[str, Slid
         )
     try:
         if files:
-            import_splits(Path(files["folder"]), labelled, [1.0], files["on_shared_patients"], task["seed"])
+            import_splits(Path(files["folder"]), labelled, 1.0, files["on_shared_patients"], task["seed"])
         elif site:
             sites = patient_sites(labelled, rows, site, sheet)
             for repeat in range(task["repeats"]):

@@ -2,27 +2,54 @@
 
 Snakemake sees neither a script called from `shell:` nor what it imports. Each rule therefore carries the fingerprint
 of its script as a parameter. Comments, docstrings and layout do not count, nor do times of change.
+
+Of a registry, a dictionary of imported classes by name, a job uses one entry. What only the other entries need does not
+count for it.
 """
 
 import ast
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PACKAGE = "histossl"
 
 
-def fingerprint_script(script: Path) -> str:
-    """Fingerprint of `script` and of every module of this package that it imports, directly or not."""
+class Entry(NamedTuple):
+    """The one entry of a registry that a job uses.
+
+    Attributes:
+        module: such as `histossl.ssl.methods`.
+        registry: name of an annotated dictionary at the module's top, whose values are classes that the module imports.
+        name: the entry's key; where there is none such, the job uses none of the entries.
+    """
+
+    module: str
+    registry: str
+    name: str
+
+
+def fingerprint_script(script: Path, entry: Entry | None = None) -> str:
+    """Fingerprint of `script` and of every module of this package that it imports, directly or not.
+
+    Args:
+        script: beside the package.
+        entry: the registry counts as if it had this entry alone. A module of another entry counts where it is imported
+            by any other way than the registry.
+
+    Raises:
+        ValueError: the module has no such registry.
+    """
     root = script.parent
+    holder = _locate(root, entry.module) if entry else []
     seen: dict[Path, str] = {}
     waiting = [script]
     while waiting:
         source = waiting.pop()
         if source in seen:
             continue
-        code, modules = _parse(source)
+        code, modules = _parse(source, entry if source in holder else None)
         seen[source] = code
         waiting += [path for module in modules for path in _locate(root, module)]
     listed = "".join(f"{path.relative_to(root).as_posix()}:{seen[path]}\n" for path in sorted(seen))
@@ -30,12 +57,37 @@ def fingerprint_script(script: Path) -> str:
 
 
 @cache
-def _parse(source: Path) -> tuple[str, tuple[str, ...]]:
+def _parse(source: Path, entry: Entry | None) -> tuple[str, tuple[str, ...]]:
     """The code of one file without comments and docstrings, hashed, and the package modules it imports."""
     parts: list[str] = []
     modules: list[str] = []
-    _describe(ast.parse(source.read_text(encoding="utf-8")), parts, modules)
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    if entry:
+        _keep_entry(tree, entry)
+    _describe(tree, parts, modules)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest(), tuple(modules)
+
+
+def _keep_entry(tree: ast.Module, entry: Entry) -> None:
+    """Leave out a registry's other entries, and the imports that nothing but them needs."""
+    registry = _find_registry(tree, entry)
+    others = {value.id for value in registry.values if isinstance(value, ast.Name)}
+    entries = zip(registry.keys, registry.values, strict=True)
+    kept = [(key, value) for key, value in entries if not isinstance(key, ast.Constant) or key.value == entry.name]
+    registry.keys, registry.values = [key for key, _ in kept], [value for _, value in kept]
+    needless = others - {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            node.names = [alias for alias in node.names if (alias.asname or alias.name) not in needless]
+    tree.body = [node for node in tree.body if not isinstance(node, ast.ImportFrom) or node.names]
+
+
+def _find_registry(tree: ast.Module, entry: Entry) -> ast.Dict:
+    for node in tree.body:
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=entry.registry), value=ast.Dict() as registry):
+                return registry
+    raise ValueError(f"{entry.module} has no annotated dictionary {entry.registry}; correct the rule that names it")
 
 
 def _describe(node: Any, parts: list[str], modules: list[str]) -> None:  # noqa: ANN401

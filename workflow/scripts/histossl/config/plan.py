@@ -11,6 +11,7 @@ from histossl.config.training_slides import choose_slides
 from histossl.encoders.hub_location import on_hub
 from histossl.splits.clam import find_split_files
 from histossl.splits.labels import takes_part
+from histossl.splits.split_file import name_fraction
 from histossl.stain.reference import fingerprint_reference
 
 Config = Mapping[str, Any]
@@ -75,9 +76,12 @@ def feature_files(config: Config, name: str, slides: Mapping[str, SlideRow]) -> 
 
 
 def pretrain_settings(config: Config, name: str) -> dict[str, Any]:
-    """Settings of a training run: all but where its patches come from."""
+    """Settings of a training run: all but where its patches come from, and what is not looked at."""
     elsewhere = ("tiling", "exclude_patients_of")
-    return {key: value for key, value in config["encoders"][name]["pretrain"].items() if key not in elsewhere}
+    settings = {key: value for key, value in config["encoders"][name]["pretrain"].items() if key not in elsewhere}
+    if not knn_datasets(config, name):
+        settings["health"] = {**settings["health"], "knn_patches": None}
+    return settings
 
 
 def pretrain_tiling(config: Config, name: str) -> str:
@@ -256,10 +260,15 @@ def all_patch_features(config: Config) -> list[str]:
     )
 
 
-def split_settings(config: Config, task: str) -> dict[str, Any]:
-    """What decides how a slide task's patients are split."""
-    keys = ("label", "classes", "site", "folds", "repeats", "split_files", "fractions", "validation", "seed")
-    return {key: config["slide_tasks"][task][key] for key in keys}
+def fractions(config: Config, task: str) -> list[str]:
+    """The training fractions of a slide task by name, the largest first."""
+    return [name_fraction(fraction) for fraction in sorted(set(config["slide_tasks"][task]["fractions"]), reverse=True)]
+
+
+def split_settings(config: Config, task: str, fraction: str) -> dict[str, Any]:
+    """What decides how a slide task's patients are split at one of its fractions, whatever the others are."""
+    keys = ("label", "classes", "site", "folds", "repeats", "split_files", "validation", "seed")
+    return {**{key: config["slide_tasks"][task][key] for key in keys}, "fraction": float(fraction)}
 
 
 def hash_split_files(config: Config, task: str) -> int:
@@ -307,20 +316,27 @@ def predictions(config: Config) -> dict[str, list[str]]:
     ]
     return {
         "slide": [
-            f"results/slide_eval/{name}/{encoder}/{model}/predictions.csv"
+            file
             for name, task in config["slide_tasks"].items()
             for encoder in task_encoders(config, task)
             for model in task["models"]
+            for file in head_predictions(config, name, encoder, model)
         ],
         **{kind: [file for probe, file in patches if probe in probes] for kind, probes in PROBES.items()},
     }
+
+
+def head_predictions(config: Config, task: str, encoder: str, model: str) -> list[str]:
+    """The stored predictions of a slide task's head on one encoder: a file for each training fraction."""
+    folder = f"results/slide_eval/{task}/{encoder}/{model}"
+    return [f"{folder}/{fraction}/predictions.csv" for fraction in fractions(config, task)]
 
 
 def compared_predictions(config: Config, compared: Mapping[str, str]) -> list[str]:
     """The stored predictions that stand for one published table: of a task's `model` or `probe`."""
     task, encoders = compared["task"], config["study"]["methods"].values()
     if "model" in compared:
-        return [f"results/slide_eval/{task}/{encoder}/{compared['model']}/predictions.csv" for encoder in encoders]
+        return [file for name in encoders for file in head_predictions(config, task, name, compared["model"])]
     return [f"results/patch_eval/{task}/{encoder}/{compared['probe']}/predictions.csv" for encoder in encoders]
 
 

@@ -34,7 +34,7 @@ class TestedSlide:
         seed: the seed of the settings by which the head was trained.
         probabilities: one for each class, in the order of the class names.
         attention: (N,) weights of the patches, which sum to one; empty for a slide without patches. Of the first
-            repeat's heads that were trained on the largest fraction with the first seed; None of others.
+            repeat's heads that were trained with the first seed; None of others.
     """
 
     member: Member
@@ -80,7 +80,7 @@ def cross_validate(
         key = Key(member.repeat, member.fraction, member.fold)
         sets.setdefault(key, {"train": [], "val": [], "test": []})[member.set].append(member)
     counts = {key: count_classes(task, key, chosen["train"], bags, classes) for key, chosen in sets.items()}
-    first, largest = min(key.repeat for key in sets), max(key.fraction for key in sets)
+    first = min(key.repeat for key in sets)
     runs = [
         Run(
             key,
@@ -89,7 +89,7 @@ def cross_validate(
                 sorted(m.slide for m in chosen[name] if len(bags[m.slide].features))
                 for name in ("train", "val", "test")
             ),
-            with_attention=(key.repeat, key.fraction, seed) == (first, largest, seeds[0]),
+            with_attention=(key.repeat, seed) == (first, seeds[0]),
         )
         for key, chosen in sets.items()
         for seed in seeds

@@ -47,7 +47,7 @@ class SplitFiles:
 
 
 def read_split_files(path: Path, known: Collection[str] = ()) -> SplitFiles:
-    """Read a folder of CLAM's split files, one of them, or our own file.
+    """Read a folder of CLAM's split files or of ours, or one of them.
 
     Args:
         path: of the folder or file.
@@ -57,17 +57,33 @@ def read_split_files(path: Path, known: Collection[str] = ()) -> SplitFiles:
         UserError: nothing is there, or something else.
     """
     path = Path(path)
+    if own := _find_own(path):
+        return _read_own(own)
     if path.is_dir():
         found = find_split_files(path)
         splits = [_from_entries(fold, read_split_file(file, known)) for fold, file in found.items()]
         return SplitFiles(f"CLAM's format, {len(found)} file{'s' * (len(found) > 1)}", splits, {}, {})
-    if not path.is_file():
+    return SplitFiles("CLAM's format", [_from_entries(0, read_split_file(path, known))], {}, {})
+
+
+def _find_own(path: Path) -> list[Path]:
+    """Our files, one for each fraction: those of a folder that holds none of CLAM's, or the file itself."""
+    if path.is_dir():
+        files = [] if any(path.glob("splits_*.csv")) else sorted(path.glob("*.csv"))
+    elif path.is_file():
+        files = [path]
+    else:
         raise UserError(f"{path}: no such file or folder; name a folder of split files, or one of them")
+    return [file for file in files if "fold" in _read_header(file)]
+
+
+def _read_header(path: Path) -> list[str]:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        header = next(csv.reader(file), [])
-    if "fold" not in header:
-        return SplitFiles("CLAM's format", [_from_entries(0, read_split_file(path, known))], {}, {})
-    members = read_members(path)
+        return next(csv.reader(file), [])
+
+
+def _read_own(paths: Sequence[Path]) -> SplitFiles:
+    members = [member for path in paths for member in read_members(path)]
     return SplitFiles(
         "this workflow's format",
         _from_members(members),

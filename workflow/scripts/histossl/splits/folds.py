@@ -17,22 +17,22 @@ from histossl.splits.split_file import Member, check_disjoint
 def draw_splits(
     slides: Sequence[LabelledSlide],
     folds: int,
-    fractions: Sequence[float],
+    fraction: float,
     validation: float,
     seed: int,
     repeats: int = 1,
     sites: Mapping[str, str] | None = None,
 ) -> list[Member]:
-    """Draw stratified K-fold splits by patient, with validation inside training and nested training fractions.
+    """Draw stratified K-fold splits by patient, with validation inside training, of which a fraction is used.
 
-    Within a fold the test and the validation patients are the same for every fraction; only the training set
+    Within a fold the test and the validation patients are the same at every fraction; only the training set
     shrinks, and a smaller one is contained in each larger one. Every class keeps at least one training patient, and
     has one in validation when it has two or more outside the test set.
 
     Args:
         slides: what takes part, from `check_labels`.
         folds: number of folds; each patient is tested in exactly one.
-        fractions: shares of the training patients, in (0, 1].
+        fraction: share of the training patients, in (0, 1].
         validation: share of the patients outside the test set that is held back to choose the epoch; 0 for none.
         seed: same seed, same splits.
         repeats: how often all of this is drawn; further repeats leave the first ones as they are.
@@ -40,7 +40,7 @@ def draw_splits(
             fold may test no patient of some class. None deals patient by patient.
 
     Returns:
-        One member for each repeat, fraction, fold and slide; slides of unused training patients are absent.
+        One member for each repeat, fold and slide; slides of unused training patients are absent.
 
     Raises:
         UserError: the sites cannot be dealt, see `deal_sites`.
@@ -50,19 +50,18 @@ def draw_splits(
     for repeat in range(repeats):
         source = source_of(seed, repeat)
         test_fold = deal_patients(labels, folds, source) if sites is None else deal_sites(labels, sites, folds, source)
-        for fraction in sorted(set(fractions), reverse=True):
-            for fold in range(folds):
-                part = {patient: "test" for patient, tested in test_fold.items() if tested == fold}
-                for label, patients in group_by_class(labels).items():
-                    rest = shuffled([p for p in patients if p not in part], source, "training", str(fold), label)
-                    held_back = min(max(1, rounded(validation * len(rest))), len(rest) - 1) if validation else 0
-                    part |= dict.fromkeys(rest[:held_back], "val")
-                    part |= dict.fromkeys(take_share(rest[held_back:], fraction), "train")
-                members += [
-                    Member(repeat, fraction, fold, part[slide.patient], *slide, 0)
-                    for slide in slides
-                    if slide.patient in part
-                ]
+        for fold in range(folds):
+            part = {patient: "test" for patient, tested in test_fold.items() if tested == fold}
+            for label, patients in group_by_class(labels).items():
+                rest = shuffled([p for p in patients if p not in part], source, "training", str(fold), label)
+                held_back = min(max(1, rounded(validation * len(rest))), len(rest) - 1) if validation else 0
+                part |= dict.fromkeys(rest[:held_back], "val")
+                part |= dict.fromkeys(take_share(rest[held_back:], fraction), "train")
+            members += [
+                Member(repeat, fraction, fold, part[slide.patient], *slide, 0)
+                for slide in slides
+                if slide.patient in part
+            ]
     check_disjoint(members, "drawn splits")
     return members
 

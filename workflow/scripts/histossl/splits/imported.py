@@ -17,7 +17,7 @@ class ImportedSplits:
     """What became of split files.
 
     Attributes:
-        members: a member for each fraction, fold and slide; repeat is 0, fold the file's number.
+        members: a member for each fold and slide; repeat is 0, fold the file's number.
         strangers: slides of the files that take no part, because the sheet does not label them.
         unplaced: slides of the sheet that no file names.
         shared: patients in more than one set, by fold; folds without are absent.
@@ -32,17 +32,19 @@ class ImportedSplits:
 
 
 def import_splits(
-    folder: Path, slides: Sequence[LabelledSlide], fractions: Sequence[float], on_shared_patients: str, seed: int
+    folder: Path, slides: Sequence[LabelledSlide], fraction: float, on_shared_patients: str, seed: int
 ) -> ImportedSplits:
-    """Take the folds from CLAM's split files, labels and patients from our sheet; draw nested training fractions.
+    """Take the folds from CLAM's split files, labels and patients from our sheet; draw a training fraction.
+
+    A smaller fraction's training patients are contained in each larger one's.
 
     Args:
         folder: of the split files.
         slides: what takes part, from `check_labels`.
-        fractions: shares of a fold's training patients, in (0, 1].
+        fraction: share of a fold's training patients, in (0, 1].
         on_shared_patients: what happens to patients in several sets of a fold. `fail` refuses them. `drop` leaves
             each in one set: in test before training, in training before validation. `allow` marks them as leaked.
-        seed: of the fractions.
+        seed: of the fraction.
 
     Raises:
         UserError: the files cannot be used: there is none, columns are missing, a slide is named twice, patients are
@@ -77,12 +79,7 @@ def import_splits(
         _check_fold(path, fold, places, named, sorted({slide.label for slide in slides}))
         folds[fold] = places
 
-    members = [
-        member
-        for fraction in sorted(set(fractions), reverse=True)
-        for fold, places in folds.items()
-        for member in _list_members(fold, places, fraction, seed)
-    ]
+    members = [member for fold, places in folds.items() for member in _list_members(fold, places, fraction, seed)]
     check_disjoint(members, str(folder))
     return ImportedSplits(members, sorted(strangers), sorted(by_id.keys() - placed), shared, dropped)
 

@@ -1,4 +1,4 @@
-"""`results/splits/{task}.csv`: each slide's place in each split."""
+"""`results/splits/{task}/{fraction}.csv`: each slide's place in each split."""
 
 import csv
 from collections import defaultdict
@@ -22,6 +22,11 @@ class Member(NamedTuple):
     patient: str
     label: str
     leaked: int  # 1 where the patient is in another set of this split too, as imported splits may have it
+
+
+def name_fraction(fraction: float) -> str:
+    """A training fraction as paths and predictions have it: `1.0`, `0.75`."""
+    return str(float(fraction))
 
 
 def check_disjoint(members: Iterable[Member], source: str) -> None:

@@ -57,8 +57,8 @@ class HealthSettings:
     """`stop` or `continue`."""
     knn: str | None
     """Patch data set, or `dataset:split`, whose labels the nearest neighbours are to tell."""
-    knn_patches: int
-    """At most so many of them."""
+    knn_patches: int | None
+    """At most so many of them; None without `knn`."""
 
 
 @dataclass(frozen=True)
