@@ -165,9 +165,8 @@ def write_downloads(folder: Path, names: Sequence[str]) -> None:
 def commands(folder: Path, names: Sequence[str]) -> dict[str, list[str]]:
     """The command of each step, in the order in which they need each other, as the rules have them."""
     sheet, results, tables = f"--sheet={folder / 'slides.csv'}", folder / "results", folder / "results/tables"
-    predictions = {
-        head: [f"{results}/slide_eval/subtype/{e}/{head}/predictions.csv" for e in ENCODERS] for head in HEADS
-    }
+    evaluated = results / "slide_eval/subtype"
+    predictions = [f"{evaluated / encoder / head}/predictions.csv" for encoder in ENCODERS for head in HEADS]
     cards = [f"{results}/encoders/{encoder}/encoder.json" for encoder in ENCODERS]
     tested = json.dumps([{"task": "subtype", "label": "subtype", "classes": None}])
     batches = list(batch_slides(names, 64))
