@@ -1,6 +1,7 @@
+import cv2
 import numpy as np
 
-from histossl.cohort.contact_sheet import CAPTION_PX, CELL_PX, COLUMNS, MARGIN_PX, compose_page, draw_cell
+from histossl.cohort.contact_sheet import CAPTION_PX, CELL_PX, COLUMNS, MARGIN_PX, compose_page, cover, draw_cell
 
 WHITE = np.full((400, 800, 3), 255, np.uint8)
 
@@ -54,3 +55,13 @@ def test_cells_are_arranged_in_reading_order():
     assert page[MARGIN_PX, 2 * MARGIN_PX + 20, 0] == 11
     assert page[2 * MARGIN_PX + 30, MARGIN_PX, 0] == 10 + COLUMNS
     assert compose_page(cells[:2]).shape == (30 + 2 * MARGIN_PX, 2 * 20 + 3 * MARGIN_PX, 3)
+
+
+def test_boxes_cover_what_single_rectangles_cover_also_beyond_the_edges():
+    rng = np.random.default_rng(1)
+    corners = rng.integers(-20, 120, (300, 2))
+    boxes = np.concatenate([corners, corners + rng.integers(1, 9, (300, 2))], axis=1)
+    drawn = np.zeros((80, 100), np.uint8)
+    for left, top, right, bottom in boxes.tolist():
+        cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), 1, -1)
+    assert (cover(boxes, (100, 80)) == drawn.astype(bool)).all()

@@ -6,7 +6,7 @@ import pytest
 import shapely.geometry
 
 from histossl.errors import UserError
-from histossl.tiles.tissue_file import rasterise, read_tissue, trace_polygons, write_tissue
+from histossl.tiles.tissue_file import rasterise, read_tissue, read_tissue_facts, trace_polygons, write_tissue
 
 
 def random_mask(seed=4, height=120, width=160, grain_px=5):
@@ -125,9 +125,28 @@ def test_what_is_no_collection_of_polygons_is_named(tmp_path, content):
         read_tissue(path)
 
 
-def test_a_missing_file_is_named(tmp_path):
+@pytest.mark.parametrize("read", [read_tissue, read_tissue_facts])
+def test_a_missing_file_is_named(tmp_path, read):
     with pytest.raises(UserError, match=r"t\.geojson"):
-        read_tissue(tmp_path / "t.geojson")
+        read(tmp_path / "t.geojson")
+
+
+@pytest.mark.parametrize("offset_px", [(0, 0), (40, 30)])
+def test_facts_alone_are_those_of_the_whole_file(tmp_path, offset_px):
+    facts = {"slide": 'Müller "histossl": {', "area_mm2": 1.5, "reason": "", "relaxed": False}
+    write_tissue(tmp_path / "t.geojson", trace_polygons(random_mask(), 3.0), facts, offset_px)
+    assert read_tissue_facts(tmp_path / "t.geojson") == read_tissue(tmp_path / "t.geojson")[1]
+    assert read_tissue_facts(tmp_path / "t.geojson")["area_mm2"] == 1.5
+
+
+def test_facts_of_a_file_that_is_cut_off_are_not_believed(tmp_path):
+    path = tmp_path / "t.geojson"
+    write_tissue(path, trace_polygons(random_mask(), 3.0), {"area_mm2": 1.5})
+    whole = path.read_bytes()
+    for length in (0, 20, 50, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError, match=r"t\.geojson: not a readable tissue file"):
+            read_tissue_facts(path)
 
 
 def test_qupath_counts_from_the_scanned_part(tmp_path):

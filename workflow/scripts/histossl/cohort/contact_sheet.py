@@ -37,17 +37,33 @@ def draw_cell(
     small = cv2.resize(overlay, size, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR)
     if len(coords) and slide_width_px:
         scale = size[0] / slide_width_px
-        tint = small.copy()
         corners = np.rint(np.concatenate([coords, coords + patch_level0], axis=1) * scale).astype(int)
         lined = patch_level0 * scale >= LINE_FROM_PX
-        for left, top, right, bottom in corners.tolist():
-            edge = 1 if lined else 0
-            cv2.rectangle(tint, (left, top), (max(left, right - edge - 1), max(top, bottom - edge - 1)), PATCH_BGR, -1)
+        corners[:, 2:] = np.maximum(corners[:, 2:] - lined, corners[:, :2] + 1)
+        tint = small.copy()
+        tint[cover(corners, size)] = PATCH_BGR
         small = cv2.addWeighted(tint, PATCH_OPACITY, small, 1 - PATCH_OPACITY, 0)
     cell = np.full((CELL_PX[1] + CAPTION_PX, CELL_PX[0], 3), 255, np.uint8)
     left = (CELL_PX[0] - size[0]) // 2
     cell[: size[1], left : left + size[0]] = small
     return write_lines(cell, caption, (2, CELL_PX[1] + 18), CELL_PX[0] - 8)
+
+
+def cover(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The pixels of a picture of `size` (width, height) that lie in any of `boxes`: (height, width) bool.
+
+    Each box adds one from its first corner on and takes it back at its sides; the sums are how many boxes lie on each
+    pixel. It takes no longer for many boxes, of which a slide has thousands.
+
+    Args:
+        boxes: (N, 4) int: left, top, right and bottom, of which the last two are the first outside.
+        size: of the picture, px.
+    """
+    left, top, right, bottom = np.clip(boxes, 0, [*size, *size]).T
+    changes = np.zeros((size[1] + 1, size[0] + 1), int)
+    for rows, columns, change in ((top, left, 1), (bottom, right, 1), (top, right, -1), (bottom, left, -1)):
+        np.add.at(changes, (rows, columns), change)
+    return changes.cumsum(axis=0).cumsum(axis=1)[:-1, :-1] > 0
 
 
 def compose_page(cells: Sequence[np.ndarray]) -> np.ndarray:

@@ -12,6 +12,7 @@ from histossl.progress import Progress
 from histossl.slides.guard import run_apart
 from histossl.slides.metadata import inspect_slide
 from histossl.slides.reader import Slide
+from histossl.slides.tiled_jpeg import load_decoder
 
 OPEN_S = 30
 """Processor time for one slide."""
@@ -41,6 +42,7 @@ def examine_slides(paths: Sequence[Path], processes: int) -> list[Examined]:
 
     A crash in a decoder, too much memory or too much time is the `problem` of that slide alone.
     """
+    load_decoder()  # here: each child would load it again, which takes as long as all else it does
     progress = Progress("sheet", len(paths), "files")
     found = []
     for examined in _each(paths, processes):

@@ -1,7 +1,7 @@
 """Slide ids from file names: unique, and fit to name files and folders."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -26,8 +26,11 @@ def name_slides(own_names: Mapping[Path, str], folder: Path, taken: Collection[s
     counts = Counter(names.values())
     ids = {path: name for path, name in names.items() if counts[name] == 1 and name not in taken}
     used = set(ids.values()) | set(taken)
-    for name in dict.fromkeys(name for path, name in names.items() if path not in ids):
-        alike = [path for path in names if names[path] == name and path not in ids]
+    repeated: dict[str, list[Path]] = defaultdict(list)
+    for path, name in names.items():
+        if path not in ids:
+            repeated[name].append(path)
+    for alike in repeated.values():
         found = _tell_apart(alike, own_names, folder, used)
         ids |= found
         used |= set(found.values())

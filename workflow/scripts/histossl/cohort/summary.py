@@ -7,7 +7,7 @@ from typing import Any
 from histossl.slides.metadata import read_metadata
 from histossl.tiles.coords_file import read_coords
 from histossl.tiles.placing import EXCLUDED
-from histossl.tiles.tissue_file import read_tissue
+from histossl.tiles.tissue_file import read_tissue_facts
 
 
 def summarise_slide(slide: str, patient: str, slides: Path, tiles: Mapping[str, Path]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def summarise_slide(slide: str, patient: str, slides: Path, tiles: Mapping[str, 
         UserError: one of the files is missing or damaged.
     """
     metadata = read_metadata(slides / slide / "metadata.json")
-    _, facts = read_tissue(slides / slide / "tissue.geojson")
+    facts = read_tissue_facts(slides / slide / "tissue.geojson")
     found = {tiling: read_coords(folder / f"{slide}.h5") for tiling, folder in tiles.items()}
     counts: dict[str, int] = {}
     for tiling, coords in found.items():

@@ -51,7 +51,7 @@ class TiledJpeg:
         self.levels = dict(levels)
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._cache = TileCache(0)
-        self._decode = _load_decoder()
+        self._decode = load_decoder()
 
     def read_level(self, level: int, x: int, y: int, out: np.ndarray) -> None:
         """Fill `out` with the rectangle whose upper left pixel is (x, y); see `PixelSource`.
@@ -131,8 +131,8 @@ class TiledJpeg:
             raise DecodeError(f"tile {index}: {error}") from error
 
 
-def _load_decoder() -> Callable[..., np.ndarray]:
-    # Imported when first needed: the package costs 30 ms, and slides of other formats do without.
+def load_decoder() -> Callable[..., np.ndarray]:
+    """The decoder, imported when first needed: the package costs 30 ms, and slides of other formats do without."""
     from imagecodecs import jpeg8_decode
 
     return jpeg8_decode

@@ -1,6 +1,6 @@
 """Cluster bootstrap: whole patients are drawn, because slides and patches of one patient are not independent."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,10 @@ def cluster_bootstrap(
     names, of_row = np.unique(np.asarray(clusters), return_inverse=True)
     if len(names) < 2:
         return np.full((resamples, figures(np.ones((1, len(of_row)))).shape[1]), np.nan)
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    return in_pieces(figures, draws, of_row)
+    generator, even = np.random.default_rng(seed), np.full(len(names), 1 / len(names))
+    # Drawn a piece at a time, which gives what one call would: all at once grow with resamples times clusters.
+    pieces = (generator.multinomial(len(names), even, size=size) for size in piece_sizes(resamples, len(of_row)))
+    return in_pieces(figures, pieces, of_row)
 
 
 def cluster_jackknife(figures: Callable[[Floats], Floats], clusters: Sequence[str]) -> Floats:
@@ -48,14 +50,20 @@ def cluster_jackknife(figures: Callable[[Floats], Floats], clusters: Sequence[st
     """
     names, of_row = np.unique(np.asarray(clusters), return_inverse=True)
     parts = min(len(names), LEFT_OUT_AT_MOST)
-    kept = np.arange(len(names)) % parts != np.arange(parts)[:, None]
-    return in_pieces(figures, kept, of_row)
+    part_of = np.arange(len(names)) % parts
+    ends = np.cumsum(piece_sizes(parts, len(of_row)))
+    pieces = (part_of != some[:, None] for some in np.split(np.arange(parts), ends[:-1]))
+    return in_pieces(figures, pieces, of_row)
 
 
-def in_pieces(figures: Callable[[Floats], Floats], draws: NDArray[np.generic], of_row: Integers) -> Floats:
-    """Figures (R, m) of how often each cluster was drawn (R, clusters), a piece at a time; `of_row` is each row's."""
-    step = max(1, CELLS_AT_ONCE // len(of_row))
-    pieces = (draws[start : start + step] for start in range(0, len(draws), step))
+def piece_sizes(resamples: int, rows: int) -> list[int]:
+    """How many of the resamples of so many rows are held in memory at a time."""
+    step = max(1, CELLS_AT_ONCE // rows)
+    return [min(step, resamples - start) for start in range(0, resamples, step)]
+
+
+def in_pieces(figures: Callable[[Floats], Floats], pieces: Iterable[NDArray[np.generic]], of_row: Integers) -> Floats:
+    """Figures (R, m) of how often each cluster was drawn, pieces of (r, clusters); `of_row` is each row's cluster."""
     return np.concatenate([figures(piece[:, of_row].astype(float)) for piece in pieces])
 
 

@@ -71,7 +71,10 @@ class Runs(NamedTuple):
 
     def sums(self, weights: Floats) -> Floats:
         """Weight of each run, (R, runs), of weights of the rows (R, n)."""
-        return np.add.reduceat(weights[:, self.order], self.starts, axis=1)
+        ordered = weights[:, self.order]
+        if len(self.starts) == len(self.order):  # no ties: each row is a run
+            return ordered
+        return np.add.reduceat(ordered, self.starts, axis=1)
 
     def totals(self, sums: Floats) -> Floats:
         """Weight of each stratum, (R, strata), of weights of the runs."""
@@ -85,6 +88,11 @@ class Runs(NamedTuple):
         """Weight of the runs of the same stratum with lower scores, (R, runs), of weights of the runs."""
         lower = np.cumsum(sums, axis=1) - sums
         return lower - self.spread(lower[:, self.strata])
+
+    def from_here(self, sums: Floats) -> Floats:
+        """Weight of the runs of the same stratum with scores as high or higher, as `below`."""
+        lower = np.cumsum(sums, axis=1) - sums
+        return self.spread(self.totals(sums) + lower[:, self.strata]) - lower
 
 
 def average_precision(
@@ -106,7 +114,7 @@ def average_precision(
     """
     runs = Runs.of(scores, strata)
     positives, every = runs.sums(weights * positive), runs.sums(weights)
-    found, retrieved = (runs.spread(runs.totals(sums)) - runs.below(sums) for sums in (positives, every))
+    found, retrieved = runs.from_here(positives), runs.from_here(every)
     precision = np.divide(found, retrieved, out=np.zeros_like(found), where=positives > 0)
     return divide((positives * precision).sum(axis=1), positives.sum(axis=1))
 

@@ -14,6 +14,8 @@ from histossl.files import write_text_whole
 Polygon = list[list[list[float]]]
 """Rings of [x, y]: the outer one, then those of the holes; the last point repeats the first."""
 SUBPIXEL_BITS = 4
+FACTS = '"histossl": '
+"""What stands before the facts in a file of `write_tissue`."""
 
 
 def trace_polygons(mask: np.ndarray, scale: float) -> list[Polygon]:
@@ -101,6 +103,22 @@ def read_tissue(path: Path) -> tuple[list[Polygon], dict[str, Any]]:
         raise UserError(f"{path}: no GeoJSON FeatureCollection of polygons ({error}); delete it and rerun") from error
     facts = content.get("histossl", {})
     return shift(polygons, facts.get("offset_px", (0, 0))), facts
+
+
+def read_tissue_facts(path: Path) -> dict[str, Any]:
+    """The facts of a file that `write_tissue` wrote. They stand before the polygons, which take far longer to parse.
+
+    Raises:
+        UserError: the file is none of `write_tissue`'s, or is cut off.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        facts, _ = json.JSONDecoder().raw_decode(text, text.index(FACTS) + len(FACTS))
+        if not text.endswith("]}\n"):
+            raise ValueError("it is cut off")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable tissue file ({error}); delete it and rerun") from error
+    return facts
 
 
 def polygons_of(feature: Mapping[str, Any]) -> list[Polygon]:
