@@ -8,7 +8,7 @@ in turn at random moments and the same command is started again as often as it t
 * job: SIGKILL to one job's process
 * run: SIGKILL to Snakemake and all it started
 * second: a second run is started in the same folder, which must be refused and leave the first alone
-* remove: an intermediate file of a stopped run is deleted
+* remove: an intermediate file of a stopped run is deleted, before what is made from it
 * corrupt: one is overwritten in its middle, as a bad copy would: the run must name it, and go on once it is deleted
 * disk: the file system is filled up while the run works, and freed (a tmpfs; left out without the right to mount)
 
@@ -37,7 +37,7 @@ from tests.workflow.tiny import CONFIG, phantom_rows, slide_rows
 
 KINDS = ("job", "run", "second", "remove", "corrupt", "disk")
 INTERMEDIATE = ("slides", "tiles", "shards", "encoders", "features", "splits", "slide_eval", "patch_eval")
-"""Folders of results whose files are read by later jobs."""
+"""Folders of results whose files are read by later jobs, in the order in which they are made."""
 NOT_COMPARED = ("logs", "benchmarks")
 TMPFS_MB = 600
 TRIES = 6
@@ -147,14 +147,20 @@ def inject(place: Place, kind: str, after_s: float, draw: random.Random) -> Faul
         kill_run(process, place)
     if kind == "run" and works:
         fault.hit = f"after {after_s:.1f} s"
-    if kind in ("remove", "corrupt") and (files := place.files(*INTERMEDIATE)):
-        victim = draw.choice([path for path in files if path.stat().st_size])
+    if kind in ("remove", "corrupt") and (files := [path for path in place.files(*INTERMEDIATE) if is_read(path)]):
+        victim = draw.choice(files)
         fault.hit = str(victim.relative_to(place.folder / "results"))
+        forget_from(place, fault.hit.split("/")[0], after=True)
         if kind == "remove":
             victim.unlink()
         else:
             overwrite_middle(victim, draw)
     return fault
+
+
+def is_read(path: Path) -> bool:
+    """Whether a later job reads this file; nothing can tell that another is damaged."""
+    return path.stat().st_size > 0 and path.name != "attention.h5" and not {"tensorboard", "made"} & set(path.parts)
 
 
 def overwrite_middle(path: Path, draw: random.Random) -> None:
@@ -265,14 +271,15 @@ def main(argv: list[str] | None = None) -> None:
         order = [kinds[number % len(kinds)] for number in range(arguments.faults)]
         draw.shuffle(order)
         for number, kind in enumerate(order, 1):
-            # Each fault meets a run with most of the chain before it, or some of it, or little.
-            after_s = draw.uniform(0.5, whole_s / max(3, len(order) // 2))
-            fault = inject(disturbed, kind, after_s, draw)
+            fault = Fault(kind)
+            while not fault.hit:
+                if all_done(disturbed):
+                    forget_from(disturbed, draw.choice(INTERMEDIATE))
+                fault = inject(disturbed, kind, draw.uniform(0.5, whole_s / 4), draw)
+            # Faults that leave a trace are mended at once; others come one upon the other.
             if kind in ("corrupt", "remove", "disk") or number == len(order):
                 recover(disturbed, fault)
-            if number < len(order) and not any(disturbed.jobs()) and all_done(disturbed):
-                shutil.rmtree(disturbed.folder / "results" / draw.choice(("tiles", "shards", "features", "encoders")))
-            print(f"| {number} | {kind} | {fault.hit} | {fault.starts} |", flush=True)
+            print(f"| {number} | {kind} | {fault.hit} | {fault.starts or 'went on with the next fault'} |", flush=True)
             if fault.broken:
                 broken.append(f"fault {number} ({kind}): {fault.broken}")
         if finish(disturbed.start()):
@@ -287,8 +294,16 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def all_done(place: Place) -> bool:
-    """Whether the tables are there, so that a further fault needs work that it can disturb."""
-    return (place.folder / "results/tables/slide.csv").exists()
+    """Whether the last tables are there, so that a further fault would find nothing to disturb."""
+    tables = place.folder / "results/tables"
+    return not place.jobs() and (tables / "slide.csv").exists() and (tables / "classification.csv").exists()
+
+
+def forget_from(place: Place, stage: str, after: bool = False) -> None:
+    """Delete all that was made from this stage on, or after it, so that it is made again."""
+    first = INTERMEDIATE.index(stage) + after
+    for name in (*INTERMEDIATE[first:], "checkpoints", "tables", "figures"):
+        shutil.rmtree(place.folder / "results" / name, ignore_errors=True)
 
 
 if __name__ == "__main__":
