@@ -54,6 +54,13 @@ SHORTEST_S = 0.1
 """Of processor time beyond the start: less says nothing of growth."""
 
 
+NEEDS = {
+    "audit_splits": "split_patients",
+    "list_left_out": "summarise_cohort",
+    "compare_study": "split_patients",
+    "make_tables": "split_patients",
+}
+"""The step whose result another reads."""
 WATCH = """
 import resource, subprocess, sys, time
 start = time.perf_counter()
@@ -215,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the arguments, run the steps on cohorts of growing size, print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slides", type=int, nargs="+", default=[100, 1000, 10000])
-    parser.add_argument("--steps", nargs="+", help="of all steps, those to print; others run where these need them")
+    parser.add_argument("--steps", nargs="+", help="run these alone, and those that they need")
     parser.add_argument("--folder", type=Path, default=REPOSITORY / "build/growth", help="scratch, removed afterwards")
     arguments = parser.parse_args(argv)
     folder = arguments.folder.resolve()
@@ -229,19 +236,22 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_sheet(folder / "slides.csv", names)
             write_slides(folder / "results", names)
             write_encoders(folder / "results", names)
-            if not arguments.steps or "write_sheet" in arguments.steps:
-                write_downloads(folder / "downloads", names)
-            for step, options in commands(folder, names).items():
-                needed = step in ("split_patients", "summarise_cohort")
-                if arguments.steps and step not in arguments.steps and not needed:
+            write_downloads(folder / "downloads", names)
+            every = commands(folder, names)
+            asked = set(arguments.steps or every)
+            if unknown := asked - set(every):
+                parser.error(f"no step {min(unknown)}; there are {', '.join(every)}")
+            wanted = asked | {NEEDS[step] for step in asked if step in NEEDS}
+            for step, options in every.items():
+                if step not in wanted:
                     continue
                 taken = cost([str(SCRIPTS / f"{step}.py"), *options])
                 if step == "split_patients":
                     write_all_predictions(folder / "results")
                 own = taken.processor_s - cost([str(SCRIPTS / f"{step}.py"), "--help"]).processor_s
                 growth = "-"
-                if step in before and before[step][1] > SHORTEST_S:
-                    fewer, earlier = before[step]
+                fewer, earlier = before.get(step, (slides, 0.0))
+                if min(earlier, own) > SHORTEST_S:
                     growth = f"{math.log(own / earlier) / math.log(slides / fewer):.2f}"
                 before[step] = (slides, own)
                 print(
