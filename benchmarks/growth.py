@@ -3,7 +3,7 @@
     python benchmarks/growth.py [--slides 100 1000 10000] [--steps split_patients make_tables] [--folder build/growth]
 
 Writes what a cohort of so many slides leaves in `results` with the project's own writers: files of a slide are made
-once and linked under many names, 10,000 patches each; of the predictions there are three encoders, two heads, four
+once and linked under many names, 10,000 patches each; of the predictions there are three encoders, one head, four
 training fractions and ten folds. Then it runs each script as its rule does, in a process of its own, and prints
 seconds, processor time, peak memory, and how processor time grows beyond what the script takes to start: as slides to
 the power of `growth`, so that 1 is linear and 2 is quadratic (`-` where it is too short to tell).
@@ -39,7 +39,7 @@ from histossl.tiles.tissue_file import trace_polygons, write_tissue
 SCRIPTS = REPOSITORY / "workflow/scripts"
 TILING = "p256"
 SIZE_PX, PATCHES = (96_000, 80_000), 10_000
-ENCODERS, HEADS = ("dino", "simclr", "imagenet"), ("abmil", "clam_sb")
+ENCODERS, HEADS = ("dino", "simclr", "imagenet"), ("clam_sb",)
 FRACTIONS, FOLDS = [1.0, 0.75, 0.5, 0.25], 10
 SPLITS = {"label": "subtype", "classes": None, "site": None, "folds": FOLDS, "repeats": 1, "split_files": None}
 SPLITS |= {"fractions": FRACTIONS, "validation": 0.1, "seed": 1}
