@@ -3,7 +3,7 @@
     python benchmarks/growth.py [--slides 100 1000 10000] [--steps split_patients make_tables] [--folder build/growth]
 
 Writes what a cohort of so many slides leaves in `results` with the project's own writers: files of a slide are made
-once and linked under many names, 10,000 patches each; of the predictions there are three encoders, two heads, four
+once and linked under many names, 10,000 patches each; of the predictions there are three encoders, one head, four
 training fractions and ten folds. Then it runs each script as its rule does, in a process of its own, and prints
 seconds, processor time, peak memory, and how processor time grows beyond what the script takes to start: as slides to
 the power of `growth`, so that 1 is linear and 2 is quadratic (`-` where it is too short to tell).
@@ -39,7 +39,7 @@ from histossl.tiles.tissue_file import trace_polygons, write_tissue
 SCRIPTS = REPOSITORY / "workflow/scripts"
 TILING = "p256"
 SIZE_PX, PATCHES = (96_000, 80_000), 10_000
-ENCODERS, HEADS = ("dino", "simclr", "imagenet"), ("abmil", "clam_sb")
+ENCODERS, HEADS = ("dino", "simclr", "imagenet"), ("clam_sb",)
 FRACTIONS, FOLDS = [1.0, 0.75, 0.5, 0.25], 10
 SPLITS = {"label": "subtype", "classes": None, "site": None, "folds": FOLDS, "repeats": 1, "split_files": None}
 SPLITS |= {"fractions": FRACTIONS, "validation": 0.1, "seed": 1}
@@ -54,6 +54,13 @@ SHORTEST_S = 0.1
 """Of processor time beyond the start: less says nothing of growth."""
 
 
+NEEDS = {
+    "audit_splits": "split_patients",
+    "list_left_out": "summarise_cohort",
+    "compare_study": "split_patients",
+    "make_tables": "split_patients",
+}
+"""The step whose result another reads."""
 WATCH = """
 import resource, subprocess, sys, time
 start = time.perf_counter()
@@ -215,7 +222,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read the arguments, run the steps on cohorts of growing size, print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slides", type=int, nargs="+", default=[100, 1000, 10000])
-    parser.add_argument("--steps", nargs="+", help="of all steps, those to print; others run where these need them")
+    parser.add_argument("--steps", nargs="+", help="run these alone, and those that they need")
     parser.add_argument("--folder", type=Path, default=REPOSITORY / "build/growth", help="scratch, removed afterwards")
     arguments = parser.parse_args(argv)
     folder = arguments.folder.resolve()
@@ -229,19 +236,22 @@ def main(argv: Sequence[str] | None = None) -> None:
             write_sheet(folder / "slides.csv", names)
             write_slides(folder / "results", names)
             write_encoders(folder / "results", names)
-            if not arguments.steps or "write_sheet" in arguments.steps:
-                write_downloads(folder / "downloads", names)
-            for step, options in commands(folder, names).items():
-                needed = step in ("split_patients", "summarise_cohort")
-                if arguments.steps and step not in arguments.steps and not needed:
+            write_downloads(folder / "downloads", names)
+            every = commands(folder, names)
+            asked = set(arguments.steps or every)
+            if unknown := asked - set(every):
+                parser.error(f"no step {min(unknown)}; there are {', '.join(every)}")
+            wanted = asked | {NEEDS[step] for step in asked if step in NEEDS}
+            for step, options in every.items():
+                if step not in wanted:
                     continue
                 taken = cost([str(SCRIPTS / f"{step}.py"), *options])
                 if step == "split_patients":
                     write_all_predictions(folder / "results")
                 own = taken.processor_s - cost([str(SCRIPTS / f"{step}.py"), "--help"]).processor_s
                 growth = "-"
-                if step in before and before[step][1] > SHORTEST_S:
-                    fewer, earlier = before[step]
+                fewer, earlier = before.get(step, (slides, 0.0))
+                if min(earlier, own) > SHORTEST_S:
                     growth = f"{math.log(own / earlier) / math.log(slides / fewer):.2f}"
                 before[step] = (slides, own)
                 print(

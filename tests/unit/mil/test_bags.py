@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -49,6 +51,20 @@ def test_float32_in_one_piece_is_mapped_and_all_else_is_read(tmp_path, options, 
     assert bag.features.tolist() == values.tolist()
     tensor = DeviceBags({"a": bag}, torch.device("cpu"))["a"]
     assert tensor.data_ptr() == bag.features.ctypes.data
+
+
+def test_bags_keep_no_file_open_for_a_process_may_have_a_thousand(tmp_path):
+    slides = [f"s{number}" for number in range(20)]
+    for number, slide in enumerate(slides):
+        with h5py.File(tmp_path / f"{slide}.h5", "w") as file:
+            file["features"] = np.full((5, 4), number, np.float32)
+            file["coords"] = np.zeros((5, 2), np.int64)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    bags = read_bags(slides, tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert all((bags[slide].features == number).all() for number, slide in enumerate(slides))
+    bags["s3"].features[:] = 0  # a copy: the file stays as it is
+    assert (read_bags(["s3"], tmp_path)["s3"].features == 3).all()
 
 
 def test_a_damaged_file_is_named(folder):

@@ -79,8 +79,10 @@ def map_bag(path: Path) -> Bag | None:
             offset = features.id.get_offset()  # None for chunks, and for no rows
             if offset is None or offset % 4 or features.dtype != np.dtype("<f4") or features.external:
                 return None
-            # Copy on write: torch takes no arrays that are read-only.
-            return Bag(np.memmap(path, np.float32, "c", offset, features.shape), file["coords"][:])
+            end = offset + features.size * features.dtype.itemsize
+            # Copy on write. Python's own maps each keep a file open, of which a process may have 1,024 as a rule.
+            whole = torch.from_file(str(path), shared=False, size=end, dtype=torch.uint8)
+            return Bag(whole[offset:].view(torch.float32).view(features.shape).numpy(), file["coords"][:])
     except DAMAGED:
         return None
 
