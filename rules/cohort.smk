@@ -1,7 +1,7 @@
 # What became of every slide: a table, contact sheets, and who was left out.
 rule summarise_cohort:
     input:
-        slide_manifests(SLIDES),
+        tissue_manifests(SLIDES),
         [tile_manifests(tiling, SLIDES) for tiling in CONFIG["tilings"]],
     output:
         csv="results/tables/cohort.csv",
@@ -27,7 +27,7 @@ rule summarise_cohort:
 
 rule draw_cohort:
     input:
-        slide_manifests(SLIDES),
+        tissue_manifests(SLIDES),
         lambda wildcards: tile_manifests(wildcards.tiling, SLIDES),
     output:
         directory("results/figures/cohort/{tiling}"),

@@ -1,10 +1,9 @@
 # The configuration, the slide sheet, and the small functions that every rule file uses. No rules.
 import json
 import re
-import zlib
 from functools import cache
 
-from histossl.cohort.made import forget_incomplete
+from histossl.cohort.made import forget_stale
 from histossl.cohort.run_end import print_left_out
 from histossl.cohort.run_start import check_slurm_run, record_unwatched
 from histossl.config import plan
@@ -41,15 +40,14 @@ explained(check_study, CONFIG, PUBLISHED)
 COMPUTE = CONFIG["compute"]
 BATCHES = plan.batch_slides(SLIDES, CONFIG["features"]["slides_per_job"])
 IMPORTED = {name: plan.feature_files(CONFIG, name, SLIDES) for name in plan.imported_encoders(CONFIG)}
-PARTS = plan.part_slides(SLIDES)
+PARTS = plan.part_slides(SLIDES, explained(plan.left_out_by, CONFIG, SLIDES))
 PART_OF = {slide: part for part, slides in PARTS.items() for slide in slides}
 PACKED = explained(plan.packed_slides, CONFIG, SLIDES)
 if workflow.is_main_process:
-    forget_incomplete(Path("results"))
+    forget_stale(Path("results"), PARTS, BATCHES)
 
 # Training is the longest way through the workflow: what leads to it goes before what can wait.
 SOON = 10
-SMALL_BYTES = 1_000_000
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
@@ -118,7 +116,7 @@ def untracked(value):
 ON_BAD_SLIDE = untracked(CONFIG["slides"]["on_bad_slide"])
 
 
-def slide_manifests(slides):
+def tissue_manifests(slides):
     """What says that metadata and tissue of some slides are there."""
     return plan.manifests("slides", slides, PART_OF)
 
@@ -137,30 +135,6 @@ def trained_shards(encoder):
     """What says that the patches an encoder is trained on are packed."""
     tiling = plan.pretrain_tiling(CONFIG, encoder)
     return shard_manifests(tiling, plan.trained_slides(CONFIG, encoder, SLIDES))
-
-
-def hash_shards(encoder):
-    """Fingerprint of what the shards that an encoder is trained on are made from, as far as it is known by now."""
-    tiling = plan.pretrain_tiling(CONFIG, encoder)
-    made = {
-        "tissue": plan.tissue_settings(CONFIG),
-        "tiling": plan.tiling_settings(CONFIG, tiling),
-        "stain": plan.stain_settings(CONFIG, "tilings", tiling),
-        "shards": CONFIG["shards"],
-        "code": [code(name) for name in ("segment_tissue", "tile_slide", "pack_tiles")],
-        "slides": [
-            [plan.segmented(CONFIG, row), slide_state(row.path), slide_state(row.tissue_path)]
-            for row in map(SLIDES.get, plan.trained_slides(CONFIG, encoder, SLIDES))
-        ],
-    }
-    return zlib.crc32(as_json(made).encode())
-
-
-def slide_state(path):
-    """What tells that a slide's file has changed: as Snakemake sees it, the content of a small one alone."""
-    if not path or path.startswith(DRAWN):  # what is drawn here is an input of `choose_slides`
-        return 0
-    return zlib.crc32(Path(path).read_bytes()) if file_bytes(path) < SMALL_BYTES else file_state(path)
 
 
 def slide_files(slides):

@@ -36,12 +36,6 @@ rule pack_tiles:
 
 # A file, because the list would be too long for a command line.
 rule choose_slides:
-    input:
-        lambda wildcards: [
-            path
-            for slide in plan.trained_slides(CONFIG, wildcards.encoder, SLIDES)
-            if (path := SLIDES[slide].path).startswith(DRAWN)
-        ],
     output:
         "results/encoders/{encoder}/slides.txt",
     log:
@@ -57,18 +51,16 @@ rule choose_slides:
         sheet=Path(CONFIG["slides"]["sheet"]),
         # A function of resources, so that it reruns nothing by itself.
         tested=lambda wildcards, resources: as_json(plan.tested_tasks(CONFIG, wildcards.encoder)),
-        # Not used by the command. It is what the command will find, and what the shards of these slides are made of: the
-        # list is written anew when they change, and not when the code or another column of the sheet does, which would
-        # train the encoder again.
-        shards=lambda wildcards: hash_shards(wildcards.encoder),
+        # Not used by the command. It is what the command will find: the list is written anew when it changes, and not
+        # when the code or another column of the sheet does, which would train the encoder again.
+        slides=lambda wildcards: as_json(plan.trained_slides(CONFIG, wildcards.encoder, SLIDES)),
     shell:
         "python {params.script:q} --sheet={params.sheet:q} --tested={params.tested:q} --output={output:q} > {log:q} 2>&1"
 
 
 rule pretrain:
     input:
-        # Ancient: the list stands for them. A manifest is also written anew where a slide has changed that is left out.
-        shards=lambda wildcards: ancient(trained_shards(wildcards.encoder)),
+        shards=lambda wildcards: trained_shards(wildcards.encoder),
         slides="results/encoders/{encoder}/slides.txt",
         knn=lambda wildcards: [
             CONFIG["patch_datasets"][name]["source"] for name in plan.knn_datasets(CONFIG, wildcards.encoder)
@@ -129,8 +121,7 @@ rule pretrain:
 
 rule draw_views:
     input:
-        # Ancient: the list stands for them. A manifest is also written anew where a slide has changed that is left out.
-        shards=lambda wildcards: ancient(trained_shards(wildcards.encoder)),
+        shards=lambda wildcards: trained_shards(wildcards.encoder),
         slides="results/encoders/{encoder}/slides.txt",
     output:
         "results/figures/views/{encoder}.jpg",

@@ -3,12 +3,14 @@
 import argparse
 import importlib.util
 import json
+import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from histossl.cli import run
+from histossl.cli import find_full_disk, run
 from histossl.cohort.made import describe_made, is_valid, write_made
-from histossl.errors import UserError
+from histossl.errors import JobError, UserError
 from histossl.files import write_text_whole
 from histossl.progress import Progress
 
@@ -59,6 +61,13 @@ def main(argv: list[str] | None = None) -> None:
                 write_made(record, made)
             except UserError as error:
                 failed[slide] = str(error)
+            except Exception as error:  # a defect of ours with one slide must not keep the others from being made
+                if find_full_disk(error) or isinstance(error, JobError):
+                    raise
+                failed[slide] = f"slide {slide}: unexpected error ({type(error).__name__}: {error}); please report it"
+                print(f"slide {slide}:\n{traceback.format_exc()}", file=sys.stderr)
+            if slide in failed:
+                print(f"error: {failed[slide]}", file=sys.stderr)
         lines.append({"slide": slide, "made": made, "files": [str(path.relative_to(folder)) for path in outputs]})
         progress.advance()
     if failed:

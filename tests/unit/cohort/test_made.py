@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from histossl.cohort.made import describe_made, forget_incomplete, is_valid, write_made
+from histossl.cohort.made import describe_made, forget_stale, is_valid, write_made
 
 
 @pytest.fixture
@@ -44,15 +44,21 @@ def test_a_record_that_cannot_be_read_is_none(files):
 
 
 @pytest.mark.parametrize("stage", ["slides", "tiles/p64", "shards/p 64", "features/dino/slides/p64"])
-def test_a_manifest_of_a_file_that_is_gone_is_forgotten(tmp_path, stage):
+def test_a_manifest_that_is_no_longer_true_is_forgotten(tmp_path, stage):
     folder = tmp_path / stage
     (folder / "batches").mkdir(parents=True)
-    for name in ("a", "b"):
+    for name in ("a", "b", "c"):
         (folder / f"{name}.h5").touch()
         (folder / f"batches/{name}.json").write_text(json.dumps([{"slide": name, "files": [f"{name}.h5"]}]))
-    (folder / "batches/c.json").write_text("not a manifest")
-    forget_incomplete(tmp_path)
-    assert len(list(folder.glob("batches/*"))) == 3
+
+    def left(*known):
+        parts, batches = ([], known) if stage.startswith("features") else (known, [])
+        forget_stale(tmp_path, parts, batches)
+        return sorted(path.name for path in folder.glob("batches/*"))
+
+    assert left("a", "b", "c") == ["a.json", "b.json", "c.json"]
     (folder / "b.h5").unlink()
-    forget_incomplete(tmp_path)
-    assert sorted(path.name for path in folder.glob("batches/*")) == ["a.json", "c.json"]
+    assert left("a", "b", "c") == ["a.json", "c.json"]
+    assert left("a") == ["a.json"]  # c's slides are in another part now
+    (folder / "batches/a.json").write_text("not a manifest")
+    assert left("a") == []

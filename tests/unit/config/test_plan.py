@@ -39,19 +39,33 @@ def test_only_slides_that_are_trained_on_are_packed():
 
 
 def test_a_small_cohort_has_a_part_for_each_slide_and_a_large_one_a_few_hundred():
-    assert plan.part_slides(SLIDES) == {"s1": ["s1"], "s2": ["s2"], "s3": ["s3"]}
+    assert plan.part_slides(SLIDES, {}) == {"s1": ["s1"], "s2": ["s2"], "s3": ["s3"]}
     for count, parts in ((256, 256), (257, 256), (11_000, 256), (40_000, 1024)):
         slides = [f"TCGA-{number:06}" for number in range(count)]
-        dealt = plan.part_slides(slides)
+        left_out = dict.fromkeys(slides)
+        dealt = plan.part_slides(slides, left_out)
         assert sorted(slide for part in dealt.values() for slide in part) == slides
         assert 0.6 * parts <= len(dealt) <= parts
         assert max(map(len, dealt.values())) <= 100
-        assert plan.part_slides(slides[::-1]) == dealt
+        assert plan.part_slides(slides[::-1], left_out) == dealt
+
+
+def test_a_part_has_only_slides_that_the_same_encoders_leave_out():
+    # `without` and `other` leave out the patients of "subtype" by the same list.
+    assert plan.left_out_by(CONFIG, SLIDES) == {"s1": [], "s2": [["subtype"]], "s3": []}
+    slides = [f"s{number}" for number in range(1000)]
+    left_out = {slide: [["subtype"]] if number % 3 else [] for number, slide in enumerate(slides)}
+    parts = plan.part_slides(slides, left_out)
+    assert all(len({str(left_out[slide]) for slide in part}) == 1 for part in parts.values())
+    # A slide more that is left out moves none of those that are trained on.
+    more = plan.part_slides([*slides, "s1001"], {**left_out, "s1001": [["subtype"]]})
+    trained = {name: part for name, part in parts.items() if not left_out[part[0]]}
+    assert trained.items() <= more.items()
 
 
 def test_a_part_of_a_large_cohort_lies_within_one_batch():
     slides = [f"s{number}" for number in range(1000)]
-    parts, batches = plan.part_slides(slides), plan.batch_slides(slides, 64)
+    parts, batches = plan.part_slides(slides, dict.fromkeys(slides)), plan.batch_slides(slides, 64)
     batch_of = {slide: batch for batch, some in batches.items() for slide in some}
     assert all(len({batch_of[slide] for slide in part}) == 1 for part in parts.values())
 
@@ -67,7 +81,7 @@ def test_manifests_are_those_of_the_parts_of_some_slides():
 def test_the_order_of_the_sheet_does_not_matter():
     turned = dict(reversed(SLIDES.items()))
     assert plan.trained_slides(CONFIG, "whole", turned) == plan.trained_slides(CONFIG, "whole", SLIDES)
-    assert list(plan.part_slides(turned)) == list(plan.part_slides(SLIDES))
+    assert list(plan.part_slides(turned, {})) == list(plan.part_slides(SLIDES, {}))
     assert plan.hash_labels(LABELLED, "subtype", turned) == plan.hash_labels(LABELLED, "subtype", SLIDES)
     assert plan.batch_slides(turned, 2) == plan.batch_slides(SLIDES, 2) != {}
     assert list(plan.batch_slides(turned, 2)) == list(plan.batch_slides(SLIDES, 2))

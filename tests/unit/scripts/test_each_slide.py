@@ -18,6 +18,8 @@ def main(argv):
     text = Path(given.file).read_text()
     if text == "bad":
         raise UserError(f"{given.file}: damaged")
+    if text == "odd":
+        raise RuntimeError("a defect")
     if text == "killed":
         raise JobError("memory")
     with open("worked.txt", "a") as file:
@@ -93,3 +95,11 @@ def test_what_is_no_fault_of_a_slide_ends_the_job_and_keeps_what_is_finished(wor
         work()
     (tmp_path / "b.svs").write_text("slide b")
     assert work() == "bc"
+
+
+def test_a_defect_with_one_slide_does_not_stop_the_others(work, tmp_path, capsys):
+    (tmp_path / "a.svs").write_text("odd")
+    with pytest.raises(UserError, match=r"^slide a\{\} \*: unexpected error \(RuntimeError: a defect\)"):
+        work()
+    assert (tmp_path / "worked.txt").read_text() == "bc"
+    assert "Traceback" in capsys.readouterr().err

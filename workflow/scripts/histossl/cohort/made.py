@@ -1,7 +1,8 @@
 """What the files of a slide were made from, so that a job over many slides makes only those that changed."""
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,29 @@ def write_made(record: Path, made: Made) -> None:
     write_text_whole(record, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
 
 
-def forget_incomplete(results: Path) -> None:
-    """Delete the manifests that list a file which is there no more, so that Snakemake has it made again when needed."""
+def forget_stale(results: Path, parts: Collection[str], batches: Collection[str]) -> None:
+    """Delete the manifests that are no longer true, so that Snakemake has them made again when they are needed.
+
+    They list a file that is there no more, or are of a part or batch that there is no more: another one has its slides
+    now, and may make their files anew with other settings.
+
+    Args:
+        results: the folder of all results.
+        parts: the parts of the cohort.
+        batches: its batches, which are embedded together.
+    """
     for stage in STAGES:
+        known = batches if stage.startswith("features/") else parts
         for manifest in results.glob(f"{stage}/batches/*.json"):
-            try:
-                lines = json.loads(manifest.read_text(encoding="utf-8"))
-                folder = manifest.parents[1]
-                complete = all((folder / name).is_file() for line in lines for name in line["files"])
-            except (OSError, ValueError, KeyError, TypeError):  # who reads it says what is wrong with it
-                continue
-            if not complete:
-                manifest.unlink()
+            if manifest.stem not in known or not _is_complete(manifest):
+                with contextlib.suppress(OSError):  # another run was quicker, or the folder is somebody else's
+                    manifest.unlink()
+
+
+def _is_complete(manifest: Path) -> bool:
+    """Whether a manifest can be read and all files are there that it lists."""
+    try:
+        lines = json.loads(manifest.read_text(encoding="utf-8"))
+        return all((manifest.parents[1] / name).is_file() for line in lines for name in line["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

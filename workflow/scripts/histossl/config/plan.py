@@ -1,5 +1,6 @@
 """What a configuration asks for: which file each stage needs, and the slice of the config that each job gets."""
 
+import json
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -171,15 +172,36 @@ def controls(config: Config) -> dict[str, str]:
     return {encoder["untrained"]: name for name, encoder in config["encoders"].items() if "untrained" in encoder}
 
 
-def part_slides(slides: Collection[str]) -> dict[str, list[str]]:
+def left_out_by(config: Config, slides: Mapping[str, SlideRow]) -> dict[str, list[list[str]]]:
+    """For each slide, the different `exclude_patients_of` by which encoders leave it out of their training."""
+    named = {
+        name: sorted(config["encoders"][name]["pretrain"]["exclude_patients_of"])
+        for name in pretrained_encoders(config)
+    }
+    lists = {json.dumps(tasks): name for name, tasks in named.items() if tasks}
+    found: dict[str, list[list[str]]] = {slide: [] for slide in slides}
+    for tasks, name in sorted(lists.items()):
+        for slide in set(slides).difference(trained_slides(config, name, slides)):
+            found[slide].append(json.loads(tasks))
+    return found
+
+
+def part_slides(slides: Collection[str], left_out: Mapping[str, Any]) -> dict[str, list[str]]:
     """Deal slides into the parts of a cohort, each one job's: a slide each, or hundreds of parts of a large cohort.
 
     Snakemake takes milliseconds to plan a job and longer to choose the next of many, so that a job for each of 10,000
-    slides would cost hours. A slide's part follows from its name, as in `batch_slides`.
+    slides would cost hours. A slide's part follows from its name, as in `batch_slides`, and all slides of a part are
+    alike in `left_out`, which says by what encoders leave them out: a slide that no encoder is trained on shares no job
+    with those that one is trained on, since training follows from each job of its slides.
     """
     if len(slides) <= MOST_PARTS:
         return {slide: [slide] for slide in sorted(slides)}
-    return batch_slides(slides, min(MOST_SLIDES, -(-len(slides) // MOST_PARTS)))
+    alike: dict[str, list[str]] = {}
+    for slide in slides:
+        by = left_out[slide]
+        alike.setdefault(f"{zlib.crc32(repr(by).encode()):08x}-" if by else "", []).append(slide)
+    size = min(MOST_SLIDES, -(-len(slides) // MOST_PARTS))
+    return {f"{kind}{part}": some for kind in sorted(alike) for part, some in batch_slides(alike[kind], size).items()}
 
 
 def manifests(folder: str, slides: Collection[str], parts: Mapping[str, str]) -> list[str]:
