@@ -310,8 +310,7 @@ def main(argv: list[str] | None = None) -> None:
     folder = arguments.folder.resolve()
     began = time.monotonic()
     whole = draw_cohort(folder, arguments.slides, arguments.side_px)
-    tiles = [f"results/tiles/p64/s{number:02}.h5" for number in range(arguments.slides)]
-    whole.finish(*tiles, "results/encoders/net/encoder.pt")
+    whole.finish("tiles", "results/encoders/net/encoder.pt")
     shutil.copytree(whole.folder, folder / "killed", copy_function=shutil.copy2)
     killed = Place(folder / "killed")
     print(f"{arguments.slides} slides drawn and tiled in {time.monotonic() - began:.0f} s", flush=True)

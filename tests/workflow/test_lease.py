@@ -1,5 +1,6 @@
 """Two workflows of one user at once on two GPUs that are not there; jobs and a whole workflow are killed in between."""
 
+import contextlib
 import os
 import random
 import signal
@@ -81,8 +82,9 @@ def alive(shared: Path) -> dict[int, str]:
     """Process ids of the jobs that hold a device now, and which."""
     found = {}
     for path in shared.glob("*.job"):
-        if Path(f"/proc/{path.stem}").exists() and (device := path.read_text()):
-            found[int(path.stem)] = device
+        with contextlib.suppress(FileNotFoundError):  # it has ended since the files were listed
+            if Path(f"/proc/{path.stem}").exists() and (device := path.read_text()):
+                found[int(path.stem)] = device
     return found
 
 
