@@ -310,7 +310,8 @@ def main(argv: list[str] | None = None) -> None:
     folder = arguments.folder.resolve()
     began = time.monotonic()
     whole = draw_cohort(folder, arguments.slides, arguments.side_px)
-    whole.finish("tiles", "results/encoders/net/encoder.pt")
+    tiles = [f"results/tiles/p64/batches/s{number:02}.json" for number in range(arguments.slides)]
+    whole.finish(*tiles, "results/encoders/net/encoder.pt")
     shutil.copytree(whole.folder, folder / "killed", copy_function=shutil.copy2)
     killed = Place(folder / "killed")
     print(f"{arguments.slides} slides drawn and tiled in {time.monotonic() - began:.0f} s", flush=True)

@@ -3,7 +3,7 @@ import json
 import re
 from functools import cache
 
-from histossl.cohort.made import forget_stale
+from histossl.cohort.made import forget_untrue
 from histossl.cohort.run_end import print_left_out
 from histossl.cohort.run_start import check_slurm_run, record_unwatched
 from histossl.config import plan
@@ -44,7 +44,7 @@ PARTS = plan.part_slides(SLIDES, explained(plan.left_out_by, CONFIG, SLIDES))
 PART_OF = {slide: part for part, slides in PARTS.items() for slide in slides}
 PACKED = explained(plan.packed_slides, CONFIG, SLIDES)
 if workflow.is_main_process:
-    forget_stale(Path("results"), PARTS, BATCHES)
+    forget_untrue(Path("results"))
 
 # Training is the longest way through the workflow: what leads to it goes before what can wait.
 SOON = 10

@@ -68,7 +68,8 @@ def main(argv: list[str] | None = None) -> None:
                 print(f"slide {slide}:\n{traceback.format_exc()}", file=sys.stderr)
             if slide in failed:
                 print(f"error: {failed[slide]}", file=sys.stderr)
-        lines.append({"slide": slide, "made": made, "files": [str(path.relative_to(folder)) for path in outputs]})
+        files = [str(path.relative_to(folder)) for path in outputs]
+        lines.append({"slide": slide, "files": files, "record": str(record.relative_to(folder)), "made": made})
         progress.advance()
     if failed:
         # The others are finished and kept.

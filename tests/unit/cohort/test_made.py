@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from histossl.cohort.made import describe_made, forget_stale, is_valid, write_made
+from histossl.cohort.made import describe_made, forget_untrue, is_valid, write_made
 
 
 @pytest.fixture
@@ -49,16 +49,21 @@ def test_a_manifest_that_is_no_longer_true_is_forgotten(tmp_path, stage):
     (folder / "batches").mkdir(parents=True)
     for name in ("a", "b", "c"):
         (folder / f"{name}.h5").touch()
-        (folder / f"batches/{name}.json").write_text(json.dumps([{"slide": name, "files": [f"{name}.h5"]}]))
+        line = {"slide": name, "files": [f"{name}.h5"]}
+        if not stage.startswith("features"):
+            line |= {"made": {"code": "1"}, "record": f"made/{name}.json"}
+            write_made(folder / line["record"], line["made"])
+        (folder / f"batches/{name}.json").write_text(json.dumps([line]))
 
-    def left(*known):
-        parts, batches = ([], known) if stage.startswith("features") else (known, [])
-        forget_stale(tmp_path, parts, batches)
+    def left():
+        forget_untrue(tmp_path)
         return sorted(path.name for path in folder.glob("batches/*"))
 
-    assert left("a", "b", "c") == ["a.json", "b.json", "c.json"]
+    assert left() == ["a.json", "b.json", "c.json"]
     (folder / "b.h5").unlink()
-    assert left("a", "b", "c") == ["a.json", "c.json"]
-    assert left("a") == ["a.json"]  # c's slides are in another part now
+    assert left() == ["a.json", "c.json"]
     (folder / "batches/a.json").write_text("not a manifest")
-    assert left("a") == []
+    assert left() == ["c.json"]
+    if not stage.startswith("features"):
+        write_made(folder / "made/c.json", {"code": "2"})  # by a job of another part
+        assert left() == []

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,29 +41,30 @@ def write_made(record: Path, made: Made) -> None:
     write_text_whole(record, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
 
 
-def forget_stale(results: Path, parts: Collection[str], batches: Collection[str]) -> None:
+def forget_untrue(results: Path) -> None:
     """Delete the manifests that are no longer true, so that Snakemake has them made again when they are needed.
 
-    They list a file that is there no more, or are of a part or batch that there is no more: another one has its slides
-    now, and may make their files anew with other settings.
+    They list a file that is there no more, or one that was made anew since from something else: by the job of another
+    part of the cohort, which slides may have been dealt to in between.
 
     Args:
         results: the folder of all results.
-        parts: the parts of the cohort.
-        batches: its batches, which are embedded together.
     """
     for stage in STAGES:
-        known = batches if stage.startswith("features/") else parts
         for manifest in results.glob(f"{stage}/batches/*.json"):
-            if manifest.stem not in known or not _is_complete(manifest):
+            if not _is_true(manifest):
                 with contextlib.suppress(OSError):  # another run was quicker, or the folder is somebody else's
                     manifest.unlink()
 
 
-def _is_complete(manifest: Path) -> bool:
-    """Whether a manifest can be read and all files are there that it lists."""
+def _is_true(manifest: Path) -> bool:
+    folder = manifest.parents[1]
     try:
-        lines = json.loads(manifest.read_text(encoding="utf-8"))
-        return all((manifest.parents[1] / name).is_file() for line in lines for name in line["files"])
+        for line in json.loads(manifest.read_text(encoding="utf-8")):
+            if not all((folder / name).is_file() for name in line["files"]):
+                return False
+            if "made" in line and json.loads((folder / line["record"]).read_text(encoding="utf-8")) != line["made"]:
+                return False
     except (OSError, ValueError, KeyError, TypeError):
         return False
+    return True
