@@ -40,9 +40,10 @@ explained(check_study, CONFIG, PUBLISHED)
 COMPUTE = CONFIG["compute"]
 BATCHES = plan.batch_slides(SLIDES, CONFIG["features"]["slides_per_job"])
 IMPORTED = {name: plan.feature_files(CONFIG, name, SLIDES) for name in plan.imported_encoders(CONFIG)}
-PARTS = plan.part_slides(SLIDES, explained(plan.left_out_by, CONFIG, SLIDES))
+TRAINED = explained(plan.trained_slides, CONFIG, SLIDES)
+PACKED = plan.packed_slides(CONFIG, TRAINED)
+PARTS = plan.part_slides(SLIDES, plan.left_out_by(CONFIG, SLIDES, TRAINED))
 PART_OF = {slide: part for part, slides in PARTS.items() for slide in slides}
-PACKED = explained(plan.packed_slides, CONFIG, SLIDES)
 if workflow.is_main_process:
     forget_untrue(Path("results"))
 
@@ -133,8 +134,7 @@ def shard_manifests(tiling, slides):
 
 def trained_shards(encoder):
     """What says that the patches an encoder is trained on are packed."""
-    tiling = plan.pretrain_tiling(CONFIG, encoder)
-    return shard_manifests(tiling, plan.trained_slides(CONFIG, encoder, SLIDES))
+    return shard_manifests(plan.pretrain_tiling(CONFIG, encoder), TRAINED[encoder])
 
 
 def slide_files(slides):

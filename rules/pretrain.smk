@@ -53,7 +53,7 @@ rule choose_slides:
         tested=lambda wildcards, resources: as_json(plan.tested_tasks(CONFIG, wildcards.encoder)),
         # Not used by the command. It is what the command will find: the list is written anew when it changes, and not
         # when the code or another column of the sheet does, which would train the encoder again.
-        slides=lambda wildcards: as_json(plan.trained_slides(CONFIG, wildcards.encoder, SLIDES)),
+        slides=lambda wildcards: as_json(TRAINED[wildcards.encoder]),
     shell:
         "python {params.script:q} --sheet={params.sheet:q} --tested={params.tested:q} --output={output:q} > {log:q} 2>&1"
 

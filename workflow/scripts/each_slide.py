@@ -26,6 +26,27 @@ def load_main(script: Path) -> Callable[[Sequence[str]], None]:
     return module.main
 
 
+def attempt(work: Callable[[Sequence[str]], None], slide: str, words: Sequence[str]) -> str:
+    """Do the work for one slide; the sentence on why it failed, or none. It is printed too.
+
+    Raises:
+        JobError, OSError: it is not for the slide that it failed; the other slides would fail as well.
+    """
+    try:
+        work(words)
+    except UserError as error:
+        said = str(error)
+    except Exception as error:  # a defect of ours with one slide must not keep the others from being made
+        if find_full_disk(error) or isinstance(error, JobError):
+            raise
+        said = f"slide {slide}: unexpected error ({type(error).__name__}: {error}); please report it"
+        print(f"slide {slide}:\n{traceback.format_exc()}", file=sys.stderr)
+    else:
+        return ""
+    print(f"error: {said}", file=sys.stderr)
+    return said
+
+
 def main(argv: list[str] | None = None) -> None:
     """Read the arguments, do what is to be done for each slide, write the list of what has been made."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -56,18 +77,10 @@ def main(argv: list[str] | None = None) -> None:
         if not is_valid(record, made, outputs):
             record.unlink(missing_ok=True)
             words = [f"--{key}={value}" for key, value in {**given, **reads, **writes}.items()]
-            try:
-                work([*words, f"--settings={arguments.settings}", *arguments.further])
+            if said := attempt(work, slide, [*words, f"--settings={arguments.settings}", *arguments.further]):
+                failed[slide] = said
+            else:
                 write_made(record, made)
-            except UserError as error:
-                failed[slide] = str(error)
-            except Exception as error:  # a defect of ours with one slide must not keep the others from being made
-                if find_full_disk(error) or isinstance(error, JobError):
-                    raise
-                failed[slide] = f"slide {slide}: unexpected error ({type(error).__name__}: {error}); please report it"
-                print(f"slide {slide}:\n{traceback.format_exc()}", file=sys.stderr)
-            if slide in failed:
-                print(f"error: {failed[slide]}", file=sys.stderr)
         files = [str(path.relative_to(folder)) for path in outputs]
         lines.append({"slide": slide, "files": files, "record": str(record.relative_to(folder)), "made": made})
         progress.advance()

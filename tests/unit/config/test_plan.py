@@ -34,8 +34,9 @@ LABELLED = {"slide_tasks": {"subtype": {"label": "subtype", "site": None, "class
 
 
 def test_only_slides_that_are_trained_on_are_packed():
-    assert plan.trained_slides(CONFIG, "without", SLIDES) == ["s1", "s3"]
-    assert plan.packed_slides(CONFIG, SLIDES) == {"p64": {"s1", "s2", "s3"}, "p32": {"s1", "s3"}}
+    trained = plan.trained_slides(CONFIG, SLIDES)
+    assert trained["without"] == ["s1", "s3"]
+    assert plan.packed_slides(CONFIG, trained) == {"p64": {"s1", "s2", "s3"}, "p32": {"s1", "s3"}}
 
 
 def test_a_small_cohort_has_a_part_for_each_slide_and_a_large_one_a_few_hundred():
@@ -52,7 +53,11 @@ def test_a_small_cohort_has_a_part_for_each_slide_and_a_large_one_a_few_hundred(
 
 def test_a_part_has_only_slides_that_the_same_encoders_leave_out():
     # `without` and `other` leave out the patients of "subtype" by the same list.
-    assert plan.left_out_by(CONFIG, SLIDES) == {"s1": [], "s2": [["subtype"]], "s3": []}
+    assert plan.left_out_by(CONFIG, SLIDES, plan.trained_slides(CONFIG, SLIDES)) == {
+        "s1": [],
+        "s2": [["subtype"]],
+        "s3": [],
+    }
     slides = [f"s{number}" for number in range(1000)]
     left_out = {slide: [["subtype"]] if number % 3 else [] for number, slide in enumerate(slides)}
     parts = plan.part_slides(slides, left_out)
@@ -80,7 +85,7 @@ def test_manifests_are_those_of_the_parts_of_some_slides():
 
 def test_the_order_of_the_sheet_does_not_matter():
     turned = dict(reversed(SLIDES.items()))
-    assert plan.trained_slides(CONFIG, "whole", turned) == plan.trained_slides(CONFIG, "whole", SLIDES)
+    assert plan.trained_slides(CONFIG, turned) == plan.trained_slides(CONFIG, SLIDES)
     assert list(plan.part_slides(turned, {})) == list(plan.part_slides(SLIDES, {}))
     assert plan.hash_labels(LABELLED, "subtype", turned) == plan.hash_labels(LABELLED, "subtype", SLIDES)
     assert plan.batch_slides(turned, 2) == plan.batch_slides(SLIDES, 2) != {}

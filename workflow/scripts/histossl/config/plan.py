@@ -1,6 +1,5 @@
 """What a configuration asks for: which file each stage needs, and the slice of the config that each job gets."""
 
-import json
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -115,16 +114,16 @@ def tested_tasks(config: Config, name: str) -> list[dict[str, Any]]:
     return tasks
 
 
-def trained_slides(config: Config, name: str, slides: Mapping[str, SlideRow]) -> list[str]:
-    """The slides that an encoder is trained on."""
-    return choose_slides(slides, tested_tasks(config, name))
+def trained_slides(config: Config, slides: Mapping[str, SlideRow]) -> dict[str, list[str]]:
+    """For each encoder that is trained here, the slides that it is trained on."""
+    return {name: choose_slides(slides, tested_tasks(config, name)) for name in pretrained_encoders(config)}
 
 
-def packed_slides(config: Config, slides: Mapping[str, SlideRow]) -> dict[str, set[str]]:
-    """For each tiling that any encoder is trained on, the slides that are packed for it."""
+def packed_slides(config: Config, trained: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """For each tiling that any encoder is trained on, the slides that are packed for it; `trained` by encoder."""
     packed: dict[str, set[str]] = {}
-    for name in pretrained_encoders(config):
-        packed.setdefault(pretrain_tiling(config, name), set()).update(trained_slides(config, name, slides))
+    for name, slides in trained.items():
+        packed.setdefault(pretrain_tiling(config, name), set()).update(slides)
     return packed
 
 
@@ -172,18 +171,15 @@ def controls(config: Config) -> dict[str, str]:
     return {encoder["untrained"]: name for name, encoder in config["encoders"].items() if "untrained" in encoder}
 
 
-def left_out_by(config: Config, slides: Mapping[str, SlideRow]) -> dict[str, list[list[str]]]:
-    """For each slide, the different `exclude_patients_of` by which encoders leave it out of their training."""
-    named = {
-        name: sorted(config["encoders"][name]["pretrain"]["exclude_patients_of"])
-        for name in pretrained_encoders(config)
+def left_out_by(
+    config: Config, slides: Collection[str], trained: Mapping[str, Collection[str]]
+) -> dict[str, list[list[str]]]:
+    """For each slide, the different `exclude_patients_of` by which encoders leave it out; `trained` by encoder."""
+    encoders = config["encoders"]
+    chosen = {
+        tuple(sorted(encoders[name]["pretrain"]["exclude_patients_of"])): set(some) for name, some in trained.items()
     }
-    lists = {json.dumps(tasks): name for name, tasks in named.items() if tasks}
-    found: dict[str, list[list[str]]] = {slide: [] for slide in slides}
-    for tasks, name in sorted(lists.items()):
-        for slide in set(slides).difference(trained_slides(config, name, slides)):
-            found[slide].append(json.loads(tasks))
-    return found
+    return {slide: [list(tasks) for tasks in sorted(chosen) if slide not in chosen[tasks]] for slide in slides}
 
 
 def part_slides(slides: Collection[str], left_out: Mapping[str, Any]) -> dict[str, list[str]]:
