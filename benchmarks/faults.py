@@ -38,6 +38,8 @@ from tests.workflow.tiny import CONFIG, phantom_rows, slide_rows
 KINDS = ("job", "run", "second", "remove", "corrupt", "disk")
 INTERMEDIATE = ("slides", "tiles", "shards", "encoders", "features", "splits", "slide_eval", "patch_eval")
 """Folders of results whose files are read by later jobs, in the order in which they are made."""
+UNGUARDED = ("attention.h5", "overlay.jpg")
+"""Read by people, or by nothing yet."""
 NOT_COMPARED = ("logs", "benchmarks")
 TMPFS_MB = 600
 TRIES = 6
@@ -53,6 +55,8 @@ class Fault:
     hit: str = ""
     starts: int = 0
     broken: str = ""
+    named: bool = False
+    """Whether a sentence named the damaged file."""
 
 
 class Place(Workplace):
@@ -160,7 +164,7 @@ def inject(place: Place, kind: str, after_s: float, draw: random.Random) -> Faul
 
 def is_read(path: Path) -> bool:
     """Whether a later job reads this file; nothing can tell that another is damaged."""
-    return path.stat().st_size > 0 and path.name != "attention.h5" and not {"tensorboard", "made"} & set(path.parts)
+    return path.stat().st_size > 0 and path.name not in UNGUARDED and not {"tensorboard", "made"} & set(path.parts)
 
 
 def overwrite_middle(path: Path, draw: random.Random) -> None:
@@ -203,15 +207,26 @@ def recover(place: Place, fault: Fault) -> None:
     """Start the run as often as it takes, doing what its sentences say: deleting a file that they name as damaged."""
     while fault.starts < TRIES:
         fault.starts += 1
-        before = place.said.stat().st_size
-        if finish(place.start()) == 0:
+        began, before = time.time(), place.said.stat().st_size
+        failed = finish(place.start())
+        said = [place.said.read_bytes()[before:].decode(errors="replace")]
+        said += [path.read_text("utf-8", "replace") for path in place.files("logs") if path.stat().st_mtime > began]
+        damaged = place.folder / "results" / fault.hit
+        if fault.kind == "corrupt" and damaged.exists() and is_blamed(fault.hit, said):
+            # Training goes on without single patches of a damaged shard, and says which.
+            damaged.unlink()
+            fault.named = True
+        elif not failed:
             return
-        said = place.said.read_bytes()[before:].decode(errors="replace")
-        logs = "".join(path.read_text("utf-8", "replace") for path in place.files("logs"))
-        if fault.kind == "corrupt" and fault.hit and Path(fault.hit).name in said + logs:
-            (place.folder / "results" / fault.hit).unlink(missing_ok=True)
-            fault.hit += ", named"
     fault.broken = fault.broken or f"not recovered from in {TRIES} starts"
+
+
+def is_blamed(name: str, said: Iterable[str]) -> bool:
+    """Whether a line says that the file, named by its path in the results, has to be deleted or made again."""
+    remedies = ("delete", "again", "rerun")
+    return any(
+        name in line and any(remedy in line for remedy in remedies) for text in said for line in text.splitlines()
+    )
 
 
 def differences(whole: Place, disturbed: Place) -> Iterator[str]:
@@ -279,7 +294,10 @@ def main(argv: list[str] | None = None) -> None:
             # Faults that leave a trace are mended at once; others come one upon the other.
             if kind in ("corrupt", "remove", "disk") or number == len(order):
                 recover(disturbed, fault)
-            print(f"| {number} | {kind} | {fault.hit} | {fault.starts or 'went on with the next fault'} |", flush=True)
+            print(
+                f"| {number} | {kind} | {fault.hit}{', named' * fault.named} | {fault.starts or 'went on with the next fault'} |",
+                flush=True,
+            )
             if fault.broken:
                 broken.append(f"fault {number} ({kind}): {fault.broken}")
         if finish(disturbed.start()):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from histossl.files import whole_file
-from histossl.hdf5 import create_hdf5
+from histossl.hdf5 import DAMAGED, check_values, create_hdf5, read_array, write_array
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 FULL = Path("/dev/full")
@@ -42,7 +42,7 @@ def test_a_full_disk_is_an_error_and_the_process_lives(rows):
     code = f"""
 import numpy as np
 from pathlib import Path
-from histossl.hdf5 import create_hdf5
+from histossl.hdf5 import DAMAGED, check_values, create_hdf5, read_array, write_array
 try:
     with create_hdf5(Path("{FULL}")) as file:
         file["features"] = np.ones(({rows}, 64), np.float32)
@@ -65,3 +65,52 @@ def test_the_old_file_stays_when_the_disk_is_full(tmp_path):
     assert caught.value.filename == str(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+ARRAYS = {
+    "float32": np.random.default_rng(0).random((5, 7), np.float32),
+    "odd": np.arange(15, dtype=np.float16).reshape(5, 3),
+    "int64": np.arange(10).reshape(5, 2),
+    "flat": np.arange(9, dtype=np.uint32),
+    "empty": np.zeros((0, 4), np.float32),
+    "text": np.array(["", "ä b", "neoplasia"]),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_come_back_as_they_were(tmp_path, name):
+    with create_hdf5(tmp_path / "a.h5") as file:
+        write_array(file, "x", ARRAYS[name])
+    with h5py.File(tmp_path / "a.h5") as file:
+        back = read_array(file, "x")
+    assert back.dtype.kind == ARRAYS[name].dtype.kind
+    np.testing.assert_array_equal(back, ARRAYS[name])
+
+
+@pytest.mark.parametrize("name", [name for name, array in ARRAYS.items() if array.size])
+def test_a_changed_value_and_rows_in_another_order_are_noticed(tmp_path, name):
+    with create_hdf5(tmp_path / "a.h5") as file:
+        write_array(file, "x", ARRAYS[name])
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        written = file["x"][:]
+        for damaged in (written[::-1], np.concatenate([written[:1], written[:1], written[2:]])):
+            file["x"][:] = damaged
+            with pytest.raises(ValueError, match="its x have changed since they were written"):
+                read_array(file, "x")
+        check_values(file["x"], written)
+
+
+@pytest.mark.parametrize("values", [np.arange(6.0), np.array(["a", "ü"], object)])
+def test_arrays_made_elsewhere_are_believed(tmp_path, values):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = values
+        assert read_array(file, "x").tolist() == values.tolist()
+
+
+def test_damage_to_what_describes_the_values_is_noticed(tmp_path):
+    with create_hdf5(tmp_path / "a.h5") as file:
+        write_array(file, "x", ARRAYS["float32"]).attrs["spacing_um"] = 0.4321
+    path = tmp_path / "a.h5"
+    path.write_bytes(path.read_bytes().replace(np.float64(0.4321).tobytes(), np.float64(0.8765).tobytes()))
+    with h5py.File(path) as file, pytest.raises(DAMAGED):
+        float(file["x"].attrs["spacing_um"])

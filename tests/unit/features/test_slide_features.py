@@ -13,6 +13,7 @@ from histossl.features.slide_features import (
     read_slide_features,
     write_slide_features,
 )
+from histossl.mil.bags import read_bags
 from histossl.slides.metadata import inspect_slide
 from histossl.tiles.coords_file import Tiling, read_coords, write_coords
 
@@ -131,3 +132,14 @@ def test_a_damaged_file_has_an_empty_fingerprint(written, damage):
     if damage != "rows differ":
         with pytest.raises(UserError, match=r"a\.h5: not a readable feature file"):
             read_slide_features(path)
+
+
+@pytest.mark.parametrize("name", ["features", "coords"])
+def test_a_number_that_has_changed_is_noticed(written, name):
+    path, _ = written
+    with h5py.File(path, "r+") as file:
+        file[name][3, 1] += 1
+    with pytest.raises(UserError, match=rf"a\.h5: not a readable feature file \(its {name} have changed"):
+        read_slide_features(path)
+    with pytest.raises(UserError, match=rf"a\.h5: not a readable feature file \(its {name} have changed"):
+        read_bags(["a"], path.parent)

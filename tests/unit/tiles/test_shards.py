@@ -77,6 +77,27 @@ def test_a_damaged_stream_is_named(tmp_path):
             patches.read(index)
 
 
+def test_a_stream_that_is_another_picture_than_was_written_is_named(tmp_path):
+    path = tmp_path / "a.h5"
+    first, second = encode((9, 9, 9)), encode((90, 9, 9))
+    streams = [stream.ljust(max(len(first), len(second)), b"\0") for stream in (first, second)]
+    write_shard(path, streams, np.zeros((2, 2)), "a", 16, 1.0)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(streams[1], streams[0]))
+    patches = ShardSet([path])
+    patches.read(0)
+    with pytest.raises(UserError, match=r"a\.h5: patch 1 of the set is damaged"):
+        patches.read(1)
+
+
+def test_offsets_that_have_changed_are_named(tmp_path):
+    path = shard(tmp_path, "a", [(1, 2, 3), (4, 5, 6), (7, 8, 9)])
+    with h5py.File(path, "r+") as file:
+        file["offsets"][1] += 1
+    with pytest.raises(UserError, match=r"a\.h5: not a readable shard \(its offsets have changed"):
+        ShardSet([path])
+
+
 @pytest.mark.parametrize("other", [{"px": 32}, {"spacing_um": 0.5}])
 def test_mixed_sizes_and_scales_are_refused(tmp_path, other):
     paths = [shard(tmp_path, "a", [(1, 2, 3)]), shard(tmp_path, "b", [(1, 2, 3)], **other)]

@@ -16,7 +16,7 @@ import numpy as np
 
 from histossl.errors import UserError
 from histossl.files import whole_file
-from histossl.hdf5 import create_hdf5
+from histossl.hdf5 import create_hdf5, write_array
 
 UNKNOWN = -1
 """Coordinate of a patch whose place is not known."""
@@ -90,9 +90,9 @@ def write_foreign_features(path: Path, found: ForeignFeatures, slide: str, facts
         facts: attributes: the encoder's name, the file they are from, the fingerprint, the reason where there are none.
     """
     with whole_file(path) as temporary, create_hdf5(temporary) as file:
-        features = file.create_dataset("features", data=found.features)
+        features = write_array(file, "features", found.features)
         features.attrs.update(encoder=facts["encoder"], name=slide, savetodir="")
-        coords = file.create_dataset("coords", data=found.coords)
+        coords = write_array(file, "coords", found.coords)
         coords.attrs.update({**found.attributes, "name": slide})
         file.attrs.update(facts)
 

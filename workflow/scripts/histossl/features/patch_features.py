@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from histossl.encoders.encoder_file import EncoderCard
@@ -16,7 +15,7 @@ from histossl.features.readers import BATCH, TRIES, Readers
 from histossl.features.slide_features import preprocessing
 from histossl.features.slide_runs import STAIN_TIMES
 from histossl.files import whole_file
-from histossl.hdf5 import create_hdf5
+from histossl.hdf5 import create_hdf5, write_array
 from histossl.patch_datasets.patch import LabelledPatch
 from histossl.patch_datasets.pictures import read_patch
 from histossl.progress import Progress
@@ -113,10 +112,9 @@ def write_patch_features(
 ) -> None:
     """Write features and what is known of each patch, whole or not at all. `facts` become attributes."""
     with whole_file(path) as temporary, create_hdf5(temporary) as file:
-        file.create_dataset("features", data=features)
-        text = h5py.string_dtype("utf-8")
-        file.create_dataset("path", data=[patch.name for patch in patches], dtype=text)
+        write_array(file, "features", features)
+        write_array(file, "path", [patch.name for patch in patches])
         for column in ("label", "split", "group"):
-            file.create_dataset(column, data=[getattr(patch, column) for patch in patches], dtype=text)
-        file.create_dataset("target", data=[patch.target for patch in patches], dtype=np.float64)
+            write_array(file, column, [getattr(patch, column) for patch in patches])
+        write_array(file, "target", np.array([patch.target for patch in patches], np.float64))
         file.attrs.update({**preprocessing(card), **facts})

@@ -16,7 +16,7 @@ import numpy as np
 from histossl.encoders.encoder_file import EncoderCard
 from histossl.errors import UserError
 from histossl.files import whole_file
-from histossl.hdf5 import DAMAGED, create_hdf5
+from histossl.hdf5 import CHECKSUM, DAMAGED, create_hdf5, read_array, write_array
 from histossl.tiles.coords_file import Coords
 
 
@@ -58,12 +58,13 @@ def write_slide_features(
     """
     with h5py.File(coords_file, "r") as source:
         coords, attributes = source["coords"][: len(features)], dict(source["coords"].attrs)
+        attributes.pop(CHECKSUM, None)  # of all of them, also where no features are
         if len(features) not in (0, len(source["coords"])) or not np.isfinite(features).all():
             raise ValueError(f"{path}: {len(features)} features for {len(source['coords'])} coordinates, or not finite")
     with whole_file(path) as temporary, create_hdf5(temporary) as file:
-        dataset = file.create_dataset("features", data=features.astype(np.float32, copy=False))
+        dataset = write_array(file, "features", features.astype(np.float32, copy=False))
         dataset.attrs.update(encoder=facts["encoder"], name=str(attributes["name"]), savetodir="")
-        file.create_dataset("coords", data=coords).attrs.update(attributes)
+        write_array(file, "coords", coords).attrs.update(attributes)
         file.attrs.update({**preprocessing(card), **facts})
 
 
@@ -92,9 +93,6 @@ def read_slide_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with h5py.File(path, "r") as file:
-            features = np.empty(file["features"].shape, file["features"].dtype)
-            if features.size:
-                file["features"].read_direct(features)  # a fifth quicker than [:]
-            return features, file["coords"][:]
+            return read_array(file, "features"), read_array(file, "coords")
     except DAMAGED as error:
         raise UserError(f"{path}: not a readable feature file ({error}); delete it and rerun") from error

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from histossl.files import whole_file
-from histossl.hdf5 import create_hdf5
+from histossl.hdf5 import create_hdf5, write_array
 from histossl.mil.bags import Bag
 from histossl.mil.training import TestedSlide
 
@@ -25,4 +25,5 @@ def write_attention(
                 continue
             group = file.create_group(slide.member.slide)
             group.attrs["fold"] = slide.member.fold
-            group["attention"], group["coords"] = slide.attention, bags[slide.member.slide].coords
+            write_array(group, "attention", slide.attention)
+            write_array(group, "coords", bags[slide.member.slide].coords)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from histossl.errors import UserError
 from histossl.features.slide_features import read_slide_features
-from histossl.hdf5 import DAMAGED
+from histossl.hdf5 import DAMAGED, check_values, read_array
 
 GPU_SHARE = 0.5
 """Of the GPU's memory that is free at the start, for bags."""
@@ -82,7 +82,9 @@ def map_bag(path: Path) -> Bag | None:
             end = offset + features.size * features.dtype.itemsize
             # Copy on write. Python's own maps each keep a file open, of which a process may have 1,024 as a rule.
             whole = torch.from_file(str(path), shared=False, size=end, dtype=torch.uint8)
-            return Bag(whole[offset:].view(torch.float32).view(features.shape).numpy(), file["coords"][:])
+            mapped = whole[offset:].view(torch.float32).view(features.shape).numpy()
+            check_values(features, mapped)
+            return Bag(mapped, read_array(file, "coords"))
     except DAMAGED:
         return None
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histossl.errors import UserError
-from histossl.hdf5 import DAMAGED
+from histossl.hdf5 import DAMAGED, read_array
 from histossl.probes.folds import deal_folds
 
 
@@ -50,10 +50,10 @@ def read_patches(path: Path, split: str = "") -> Patches:
     source = f"{path}, split '{split}'" if split else str(path)
     try:
         with h5py.File(path) as file:
-            texts = {name: file[name].asstr()[:].astype(str) for name in ("path", "label", "group")}
-            splits = file["split"].asstr()[:].astype(str)
+            texts = {name: read_array(file, name) for name in ("path", "label", "group")}
+            splits = read_array(file, "split")
             origin = str(file.attrs.get("source", path))
-            patches = Patches(source, origin, file["features"][:], target=file["target"][:].astype(float), **texts)
+            patches = Patches(source, origin, read_array(file, "features"), target=read_array(file, "target"), **texts)
     except DAMAGED as error:
         raise UserError(f"{path}: not a readable feature file of patches ({error}); delete it and rerun") from error
     unusable = np.flatnonzero(~np.isfinite(patches.features).all(axis=1))

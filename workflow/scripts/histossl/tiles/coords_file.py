@@ -19,10 +19,9 @@ import numpy as np
 
 from histossl.errors import UserError
 from histossl.files import whole_file
-from histossl.hdf5 import create_hdf5
+from histossl.hdf5 import create_hdf5, read_array, write_array
 from histossl.slides.metadata import SlideMetadata
 
-CHUNK_ROWS = 16_384
 """Rows of a chunk at most: 256 KiB of coordinates, so that readers of single rows find them in HDF5's cache."""
 DROPPED = "dropped_"
 
@@ -96,12 +95,9 @@ def write_coords(
     side = round(tiling.patch_px * ratio)
     # Equal for both: only their ratio has a meaning, and TRIDENT divides by each of them.
     magnification = max(1, round(10 / metadata.spacing_um)) if metadata.spacing_um else 1
-    chunk_rows = min(max(len(coords), 1), CHUNK_ROWS)
     with whole_file(path) as temporary, create_hdf5(temporary) as file:
-        dataset = file.create_dataset(
-            "coords", data=np.asarray(coords, np.int64).reshape(-1, 2), maxshape=(None, 2), chunks=(chunk_rows, 2)
-        )
-        file.create_dataset("tissue_fraction", data=np.asarray(tissue_fraction, np.float32))
+        dataset = write_array(file, "coords", np.asarray(coords, np.int64).reshape(-1, 2))
+        write_array(file, "tissue_fraction", np.asarray(tissue_fraction, np.float32))
         dataset.attrs.update(
             # CLAM
             patch_size=side,
@@ -148,7 +144,7 @@ def read_coords(path: Path, level0_spacing_um: float | None = None) -> Coords:
     """
     try:
         with h5py.File(path, "r") as file:
-            coords = _check(file["coords"][:])
+            coords = _check(read_array(file, "coords"))
             attributes = dict(file["coords"].attrs)
         if "patch_level0" in attributes:
             return _read_ours(coords, attributes)

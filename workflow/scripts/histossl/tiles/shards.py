@@ -1,13 +1,15 @@
 """Shards: the encoded patches of one slide in one file, quick to read in any order.
 
-A shard is an HDF5 file with `jpeg`, the JPEG streams one after the other (uint8), `offsets` (N + 1, int64) and
-`coords` (N, 2). `jpeg` is stored contiguously, so that patches are read with one `pread` each, past HDF5: that is
-safe in forked workers and needs no more than a bounded number of open files, however many slides there are.
+A shard is an HDF5 file with `jpeg`, the JPEG streams one after the other (uint8), `offsets` (N + 1, int64), `crc32` of
+each stream (N, uint32) and `coords` (N, 2). `jpeg` is stored contiguously, so that patches are read with one `pread`
+each, past HDF5: that is safe in forked workers and needs no more than a bounded number of open files, however many
+slides there are.
 """
 
 import hashlib
 import os
 import tempfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,7 +21,7 @@ import numpy as np
 
 from histossl.errors import UserError
 from histossl.files import whole_file
-from histossl.hdf5 import create_hdf5
+from histossl.hdf5 import create_hdf5, read_array, write_array
 
 MAX_OPEN_FILES = 64
 COPY_BYTES = 2**24
@@ -40,20 +42,22 @@ def write_shard(
     `stain` names the normalisation of their colours. `coords` (N, 2) are the patches' level-0 x, y. N may be 0, with a
     `reason`. Streams are written as they come: memory does not grow with their number.
     """
-    lengths, digest = [0], hashlib.sha256()
+    lengths, sums, digest = [0], [], hashlib.sha256()
     with whole_file(path) as temporary, tempfile.TemporaryFile(dir=path.parent) as spool:
         for stream in streams:
             spool.write(stream)
             digest.update(stream)
             lengths.append(len(stream))
+            sums.append(zlib.crc32(stream))
         with create_hdf5(temporary) as file:
             # In one piece, so that a patch can be read past HDF5; its size is known only now, hence the spool.
             blob = file.create_dataset("jpeg", shape=(sum(lengths),), dtype=np.uint8)
             spool.seek(0)
             for start in range(0, sum(lengths), COPY_BYTES):
                 blob[start : start + COPY_BYTES] = np.frombuffer(spool.read(COPY_BYTES), np.uint8)
-            file.create_dataset("offsets", data=np.cumsum(lengths, dtype=np.int64))
-            file.create_dataset("coords", data=np.asarray(coords, np.int64).reshape(-1, 2))
+            write_array(file, "offsets", np.cumsum(lengths, dtype=np.int64))
+            write_array(file, "crc32", np.array(sums, np.uint32))
+            write_array(file, "coords", np.asarray(coords, np.int64).reshape(-1, 2))
             facts = {"slide": slide, "patch_px": patch_px, "spacing_um": spacing_um, "reason": reason, "stain": stain}
             file.attrs.update(facts, fingerprint=digest.hexdigest())
 
@@ -97,18 +101,20 @@ class ShardSet:
         self.paths: list[Path] = []
         self.slides: list[str] = []
         scales: dict[tuple[int, float], Path] = {}
-        starts, ends, counts, prints = [], [], [], []
+        starts, ends, counts, sums, prints = [], [], [], [], []
         for path in map(Path, paths):
             try:
                 with h5py.File(path, "r") as file:
-                    offsets = file["offsets"][:]
+                    offsets = read_array(file, "offsets")
                     if len(offsets) < 2:
                         continue
                     base = file["jpeg"].id.get_offset()
                     scales.setdefault((int(file.attrs["patch_px"]), float(file.attrs["spacing_um"])), path)
                     self.slides.append(str(file.attrs["slide"]))
+                    sums.append(read_array(file, "crc32"))
                     prints.append(str(file.attrs["fingerprint"]))
-                    if (np.diff(offsets) < 0).any() or offsets[-1] != file["jpeg"].size:
+                    rising = (np.diff(offsets) >= 0).all()
+                    if not rising or offsets[-1] != file["jpeg"].size or len(sums[-1]) != len(offsets) - 1:
                         raise ValueError("its offsets do not fit its streams")
             except FileNotFoundError as error:
                 raise UserError(f"{path}: no such shard; rerun, the rule `pack_tiles` makes it") from error
@@ -126,7 +132,7 @@ class ShardSet:
             listed = "; ".join(f"{px} px at {um:g} µm/px in {path}" for (px, um), path in scales.items())
             raise UserError(f"shards differ in patch size or scale: {listed}; delete the odd ones and rerun")
         ((self.patch_px, self.spacing_um),) = scales
-        self._starts, self._ends = np.concatenate(starts), np.concatenate(ends)
+        self._starts, self._ends, self._sums = np.concatenate(starts), np.concatenate(ends), np.concatenate(sums)
         self.slide_index = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         self.data_hash = hashlib.sha256("".join(sorted(prints)).encode()).hexdigest()
         self._files: OrderedDict[int, int] = OrderedDict()
@@ -138,11 +144,13 @@ class ShardSet:
         """Patch `index` as (patch_px, patch_px, 3) uint8, RGB.
 
         Raises:
-            UserError: its bytes are not a JPEG picture of that size.
+            UserError: its bytes are not those that were written, or no JPEG picture of that size.
         """
         shard, start = int(self.slide_index[index]), int(self._starts[index])
         stream = os.pread(self._descriptor(shard), int(self._ends[index]) - start, start)
-        picture = cv2.imdecode(np.frombuffer(stream, np.uint8), cv2.IMREAD_COLOR_RGB) if stream else None
+        # A decoder takes noise for a picture of noise.
+        sound = stream and zlib.crc32(stream) == self._sums[index]
+        picture = cv2.imdecode(np.frombuffer(stream, np.uint8), cv2.IMREAD_COLOR_RGB) if sound else None
         if picture is None or picture.shape != (self.patch_px, self.patch_px, 3):
             raise UserError(f"{self.paths[shard]}: patch {index} of the set is damaged; delete the shard and rerun")
         return picture
