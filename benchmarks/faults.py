@@ -24,7 +24,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -294,10 +294,8 @@ def main(argv: list[str] | None = None) -> None:
             # Faults that leave a trace are mended at once; others come one upon the other.
             if kind in ("corrupt", "remove", "disk") or number == len(order):
                 recover(disturbed, fault)
-            print(
-                f"| {number} | {kind} | {fault.hit}{', named' * fault.named} | {fault.starts or 'went on with the next fault'} |",
-                flush=True,
-            )
+            hit = fault.hit + ", named" * fault.named
+            print(f"| {number} | {kind} | {hit} | {fault.starts or 'went on with the next fault'} |", flush=True)
             if fault.broken:
                 broken.append(f"fault {number} ({kind}): {fault.broken}")
         if finish(disturbed.start()):
