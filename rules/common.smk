@@ -49,6 +49,13 @@ if workflow.is_main_process:
 
 # Training is the longest way through the workflow: what leads to it goes before what can wait.
 SOON = 10
+# Of the report, in the order of the pipeline: Snakemake sorts them by name.
+COHORT, PRETRAINING, FEATURES, SLIDE_TASKS, PATCH_TASKS, ATTENTION, RUN = (
+    f"{number} {name}"
+    for number, name in enumerate(
+        ("Cohort", "Pretraining", "Features", "Slide tasks", "Patch tasks", "Attention", "The run"), 1
+    )
+)
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
