@@ -52,6 +52,7 @@ rule features:
 onstart:
     if workflow.executor_plugin.name == "slurm":
         explained(check_slurm_run, SLIDES, Path.cwd())
+        explained(check_places, workflow)
         explained(record_unwatched, workflow)
 
 

@@ -5,7 +5,7 @@ from functools import cache
 
 from histossl.cohort.made import forget_untrue
 from histossl.cohort.run_end import print_left_out
-from histossl.cohort.run_start import check_slurm_run, record_unwatched
+from histossl.cohort.run_start import check_places, check_slurm_run, record_unwatched
 from histossl.config import plan
 from histossl.config.check import DRAWN, check_config, check_study
 from histossl.config.fingerprint import Entry, fingerprint_script

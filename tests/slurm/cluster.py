@@ -18,11 +18,12 @@ from tests.slurm import cohort
 from tests.workflow.conftest import REPOSITORY, Workplace
 
 TOY = REPOSITORY / "tests/slurm/toy_slurm.sh"
+ACCOUNT, JOBS_AT_ONCE = "lab", 2
+"""An account and its quota: see toy_slurm.sh."""
 SMALL = {
-    "jobs": 4,
+    "jobs": 20,
     "latency-wait": 10,
     "slurm-init-seconds-before-status-checks": 5,
-    "slurm-no-account": True,
     "slurm-keep-successful-logs": True,
     "group-components": {"slides": 4, "probes": 16},
     "resources": {"gpu": 16, "side_by_side": 2},
@@ -56,6 +57,15 @@ def jobs_in(folder: Path, rule: str = "") -> list[Job]:
     return sorted((job for job in found if job.comment.startswith(f"rule_{rule}")), key=lambda job: int(job.number))
 
 
+def accounted(folder: Path) -> list[tuple[str, str, str]]:
+    """Account, start and end (ISO) of each job that has ended, as the accounting database has them."""
+    command = ["sacct", "--allocations", "--noheader", "--parsable2", "--starttime=now-1days"]
+    command += ["--format=Account,Start,End,WorkDir"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    rows = [line.split("|", 3) for line in lines]
+    return [(account, start, end) for account, start, end, place in rows if place == str(folder) and end != "Unknown"]
+
+
 def running(folder: Path, rule: str) -> list[Job]:
     return [job for job in jobs_in(folder, rule) if job.state == "RUNNING"]
 
@@ -81,13 +91,14 @@ def wait_until(found: Callable[[], Found], seconds: float, what: str) -> Found:
 class SlurmPlace(Workplace):
     """A folder in which the workflow runs through profiles/slurm, with the tiny cohort."""
 
-    def fill(self, config: dict, **pretrain: object) -> None:
+    def fill(self, config: dict, account: str = ACCOUNT, **pretrain: object) -> None:
         """Write the sheets, the configuration, and the profile with what is other here and for the rule `pretrain`."""
         self.write_config(config)
         self.write_sheet("slides.csv", cohort.slide_rows())
         self.write_sheet("phantom.csv", cohort.phantom_rows())
         profile = yaml.safe_load((REPOSITORY / "profiles/slurm/profile.yaml").read_text(encoding="utf-8"))
         profile |= SMALL
+        profile["default-resources"]["slurm_account"] = account
         profile["set-resources"]["pretrain"] |= pretrain
         (self.folder / "profile").mkdir(exist_ok=True)
         (self.folder / "profile/profile.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm import cohort
-from tests.slurm.cluster import TOY, SlurmPlace, at_work, jobs_in, running, wait_until
+from tests.slurm.cluster import ACCOUNT, JOBS_AT_ONCE, TOY, SlurmPlace, accounted, at_work, jobs_in, running, wait_until
 from tests.workflow.conftest import read_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("slurm"), pytest.mark.timeout(1200)]
@@ -80,6 +80,29 @@ def test_each_job_is_submitted_once_and_small_ones_travel_together(chain):
     # Four slides, two at once: 2 × (10 + 15 + 60 + 30) min.
     (slides,) = jobs_in(chain.folder, "slides")
     assert (slides.cores, slides.limit) == (2, "3:50:00")
+
+
+def test_jobs_are_on_the_account_and_keep_to_its_quota(chain):
+    jobs = accounted(chain.folder)
+    assert len(jobs) == len(jobs_in(chain.folder))
+    assert {account for account, *_ in jobs} == {ACCOUNT}
+    at_once = [sum(start <= begin < end for _, start, end in jobs) for _, begin, end in jobs if end > begin]
+    assert max(at_once) == JOBS_AT_ONCE  # slides, patches and splits are ready together: one has waited
+
+
+@pytest.mark.parametrize(
+    ("account", "pretrain", "refused"),
+    [
+        ("nobodys", {}, "--partition=cpu --account=nobodys .*Invalid account"),
+        ("lab", {"slurm_partition": "a100"}, "--partition=a100 --account=lab .*[Ii]nvalid partition"),
+    ],
+)
+def test_what_slurm_does_not_know_ends_the_run_before_the_first_job(tmp_path, account, pretrain, refused):
+    place = SlurmPlace(tmp_path)
+    place.fill(cohort.config(STEPS), account, **pretrain)
+    assert place.run(60) == 1
+    assert re.search(f"error: Slurm refuses {refused}", place.said()), place.said()
+    assert not jobs_in(place.folder)
 
 
 def test_a_setting_of_what_ended_unwatched_still_counts(chain):

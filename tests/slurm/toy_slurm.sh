@@ -7,18 +7,19 @@
 #   toy_slurm.sh status   nodes and jobs
 #   toy_slurm.sh crash n1 end a node with all that runs on it, as if its power failed; `up` starts it again
 #
-# Each can be called again. A machine that has a Slurm of its own (/etc/slurm/slurm.conf) is left alone. There is no
-# accounting database: ended jobs are listed in $TOY_SLURM/jobs.txt.
+# Each can be called again. A machine that has a Slurm of its own (/etc/slurm/slurm.conf) is left alone. Beside
+# root's own account there is `lab`, which may run $TOY_SLURM_JOBS jobs at once; another one is refused.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin DEBIAN_FRONTEND=noninteractive
 TOY_SLURM=${TOY_SLURM:-/var/lib/toy-slurm}
+TOY_SLURM_JOBS=${TOY_SLURM_JOBS:-2}
 NODES=(n1 n2)
 HOST=$(hostname -s)
 # Not in a folder of ours, named by SLURM_CONF: the plugin takes this variable away from its jobs.
 CONFIGURATION=/etc/slurm
 MARK="# Written by toy_slurm.sh, and removed by it."
 
-[ "$(id -u)" = 0 ] || exec sudo -n --preserve-env=TOY_SLURM "$0" "$@"
+[ "$(id -u)" = 0 ] || exec sudo -n --preserve-env=TOY_SLURM,TOY_SLURM_JOBS "$0" "$@"
 
 # Whether the program with this name, whose process id is in this file, runs: not another one with its number, nor one
 # that has ended and that nobody has asked for.
@@ -48,7 +49,7 @@ stop() { # PROGRAM PID_FILE
 
 install_slurm() {
     local program missing=""
-    for program in munged slurmctld slurmd sbatch; do command -v "$program" >/dev/null || missing=yes; done
+    for program in munged slurmctld slurmd sbatch slurmdbd mariadbd; do command -v "$program" >/dev/null || missing=yes; done
     [ -n "$missing" ] || return 0
     # Packages start their daemons, which are not wanted here, unless this file forbids it.
     local policy=/usr/sbin/policy-rc.d made="" failed=""
@@ -57,8 +58,9 @@ install_slurm() {
         chmod +x $policy
         made=yes
     fi
-    { apt-get update && apt-get install -y --no-install-recommends munge slurmctld slurmd slurm-client; } \
-        >"$TOY_SLURM/log/apt" 2>&1 || failed=yes
+    local packages=(munge slurmctld slurmd slurm-client slurmdbd mariadb-server)
+    { apt-get update && apt-get install -y --no-install-recommends "${packages[@]}"; } >"$TOY_SLURM/log/apt" 2>&1 ||
+        failed=yes
     [ -z "$made" ] || rm $policy
     [ -z "$failed" ] || { tail -n 5 "$TOY_SLURM/log/apt" >&2 && return 1; }
 }
@@ -77,8 +79,12 @@ SlurmctldPidFile=$TOY_SLURM/run/slurmctld.pid
 SlurmdPidFile=$TOY_SLURM/run/slurmd.%n.pid
 SlurmctldLogFile=$TOY_SLURM/log/slurmctld
 SlurmdLogFile=$TOY_SLURM/log/slurmd.%n
-JobCompType=jobcomp/filetxt
-JobCompLoc=$TOY_SLURM/jobs.txt
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePass=$TOY_SLURM/run/munge.socket
+AccountingStorageEnforce=associations,limits
+AccountingStoreFlags=job_comment
+AccountingStorageTRES=gres/gpu
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
@@ -113,6 +119,41 @@ CONF
     echo "NodeName=n[1-2] Name=gpu File=$TOY_SLURM/gpu[0-1]" >"$TOY_SLURM/gres.conf"
     for i in 0 1; do ln -sfn /dev/null "$TOY_SLURM/gpu$i"; done
     install -D -m 644 -t $CONFIGURATION "$TOY_SLURM/slurm.conf" "$TOY_SLURM/gres.conf"
+    install -m 600 /dev/stdin $CONFIGURATION/slurmdbd.conf <<CONF
+$MARK
+AuthInfo=socket=$TOY_SLURM/run/munge.socket
+DbdHost=localhost
+DbdAddr=127.0.0.1
+SlurmUser=root
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=toy
+StorageLoc=toy
+LogFile=$TOY_SLURM/log/slurmdbd
+PidFile=$TOY_SLURM/run/slurmdbd.pid
+CONF
+}
+
+# Accounts and what they may use are kept in a database, at a socket alone. It belongs to Debian's user `mysql`, as its
+# folder does.
+start_accounting() {
+    local folder=$TOY_SLURM/mysql socket=/run/mysqld/mysqld.sock
+    if ! runs mariadbd "$folder/mariadbd.pid"; then
+        install -d -o mysql -g mysql /run/mysqld "$folder"
+        [ -d "$folder/mysql" ] || mariadb-install-db --no-defaults --user=mysql --datadir="$folder" \
+            --auth-root-authentication-method=socket --skip-test-db >"$TOY_SLURM/log/mariadb-install" 2>&1
+        setsid mariadbd --no-defaults --user=mysql --datadir="$folder" --socket=$socket --skip-networking \
+            --pid-file="$folder/mariadbd.pid" --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900 \
+            >"$TOY_SLURM/log/mariadbd" 2>&1 </dev/null &
+    fi
+    wait_for 60 mariadb --no-defaults --socket=$socket -u root -e "CREATE DATABASE IF NOT EXISTS toy;
+        CREATE USER IF NOT EXISTS toy@localhost; GRANT ALL ON toy.* TO toy@localhost"
+    runs slurmdbd "$TOY_SLURM/run/slurmdbd.pid" || slurmdbd
+    wait_for 60 sacctmgr -n show cluster
+    # Each fails where there is nothing to change.
+    sacctmgr -i add cluster toy >/dev/null 2>&1 || true
+    sacctmgr -i add account lab Cluster=toy GrpJobs="$TOY_SLURM_JOBS" >/dev/null 2>&1 || true
+    sacctmgr -i add user "$(id -un)" Account=lab >/dev/null 2>&1 || true
 }
 
 all_idle() { [ "$(sinfo -h -p cpu -t idle,mixed,allocated -o %D)" = "${#NODES[@]}" ]; }
@@ -132,6 +173,7 @@ up() {
             --pid-file="$TOY_SLURM/run/munged.pid" --log-file="$TOY_SLURM/log/munged" \
             --seed-file="$TOY_SLURM/munge.seed" 2>>"$TOY_SLURM/log/munged.start"
     fi
+    start_accounting
     runs slurmctld "$TOY_SLURM/run/slurmctld.pid" || slurmctld
     wait_for 30 eval 'scontrol ping | grep -q "is UP"'
     local node
@@ -149,9 +191,11 @@ down() {
     local node
     for node in "${NODES[@]}"; do stop slurmd "$TOY_SLURM/run/slurmd.$node.pid"; done
     stop slurmctld "$TOY_SLURM/run/slurmctld.pid"
+    stop slurmdbd "$TOY_SLURM/run/slurmdbd.pid"
+    stop mariadbd "$TOY_SLURM/mysql/mariadbd.pid"
     stop munged "$TOY_SLURM/run/munged.pid"
-    rm -rf "$TOY_SLURM"/{state,spool.n1,spool.n2,jobs.txt}
-    ! grep -qsx "$MARK" $CONFIGURATION/slurm.conf || rm -f $CONFIGURATION/{slurm,gres}.conf
+    rm -rf "$TOY_SLURM"/{state,spool.n1,spool.n2,mysql}
+    ! grep -qsx "$MARK" $CONFIGURATION/slurm.conf || rm -f $CONFIGURATION/{slurm,gres,slurmdbd}.conf
 }
 
 # Slurm's own processes first: they would tell the controller how the job's ended.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SQUEUE = ["squeue", "--me", "--noheader", "--format=%i|%Z|%k"]
 """Each job's id, folder and comment. The Slurm plugin's comments name the rule."""
+PLACES = {"slurm_partition": "--partition", "slurm_account": "--account", "qos": "--qos", "constraint": "--constraint"}
+"""Where and for whom a job runs: resources of a job, and sbatch's option."""
 FOR_SHELL, FOR_SNAKEMAKE = "'", ","
 """What a name passed to a job may not hold: the job's shell would run a part of it; the list of names ends there."""
 
@@ -41,6 +43,31 @@ def check_slurm_run(slides: Mapping[str, SlideRow], folder: Path) -> None:
             f"{len(jobs)} Slurm job(s) of another run are still at work in {folder}; start again when they have ended, "
             f"or end them with `scancel {' '.join(jobs)}`"
         )
+
+
+def check_places(workflow: "Workflow") -> None:
+    """Ask Slurm whether it knows the partitions, accounts, ... that jobs of this run will name.
+
+    Snakemake, whose submission fails for that, may wait for ever for jobs that were never sent.
+
+    Args:
+        workflow: after it has found out what is to be done.
+
+    Raises:
+        UserError: Slurm refuses one. Other answers are left to the jobs: this question lacks their memory and GPUs.
+    """
+    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+    places = {tuple((option, job.resources.get(name)) for name, option in PLACES.items()) for job in jobs}
+    for place in sorted(places, key=str):
+        options = [f"{option}={value}" for option, value in place if value]
+        answer = subprocess.run(
+            ["sbatch", "--test-only", *options, "--wrap=true"], capture_output=True, text=True, check=False
+        )
+        if answer.returncode and "invalid" in answer.stderr.lower():
+            reason = answer.stderr.strip().removeprefix("allocation failure: ")
+            raise UserError(
+                f"Slurm refuses {' '.join(options)} ({reason}); correct the profile or the `--set-resources`"
+            )
 
 
 def jobs_at_work(folder: Path) -> list[str]:
