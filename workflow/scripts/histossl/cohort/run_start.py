@@ -64,10 +64,8 @@ def check_places(workflow: "Workflow") -> None:
             ["sbatch", "--test-only", *options, "--wrap=true"], capture_output=True, text=True, check=False
         )
         if answer.returncode and "invalid" in answer.stderr.lower():
-            reason = answer.stderr.strip().removeprefix("allocation failure: ")
-            raise UserError(
-                f"Slurm refuses {' '.join(options)} ({reason}); correct the profile or the `--set-resources`"
-            )
+            reason = "; ".join(answer.stderr.strip().splitlines())
+            raise UserError(f"Slurm refuses {' '.join(options)} ({reason}); correct it in the profile")
 
 
 def jobs_at_work(folder: Path) -> list[str]:
