@@ -17,6 +17,8 @@ undisturbed run's, a damaged file went unnoticed, a temporary file stays, or a f
 """
 
 import argparse
+import csv
+import json
 import os
 import random
 import shutil
@@ -30,8 +32,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "workflow/scripts")]
 
+from histossl.encoders.encoder_file import load_encoder
 from tests.workflow.conftest import Workplace
 from tests.workflow.tiny import CONFIG, phantom_rows, slide_rows
 
@@ -40,7 +43,9 @@ INTERMEDIATE = ("slides", "tiles", "shards", "encoders", "features", "splits", "
 """Folders of results whose files are read by later jobs, in the order in which they are made."""
 UNGUARDED = ("attention.h5", "overlay.jpg")
 """Read by people, or by nothing yet."""
-NOT_COMPARED = ("logs", "benchmarks")
+NOT_COMPARED = {"logs", "benchmarks", "tensorboard", ".snakemake_timestamp"}
+"""Parts of the paths of files that hold times; `comparable` leaves them out of others."""
+TIMES = ("images_per_s", "waiting_share", "hours")
 TMPFS_MB = 600
 TRIES = 6
 """How often a run is started again after one fault."""
@@ -213,9 +218,12 @@ def recover(place: Place, fault: Fault) -> None:
         said += [path.read_text("utf-8", "replace") for path in place.files("logs") if path.stat().st_mtime > began]
         damaged = place.folder / "results" / fault.hit
         if fault.kind == "corrupt" and damaged.exists() and is_blamed(fault.hit, said):
-            # Training goes on without single patches of a damaged shard, and says which.
             damaged.unlink()
             fault.named = True
+            if "shards" in damaged.parts:  # training goes on without their damaged patches, and says so
+                for encoder in place.files("encoders"):
+                    if encoder.name == "encoder.pt" and is_blamed(str(encoder.relative_to(place.folder)), said):
+                        encoder.unlink()
         elif not failed:
             return
     fault.broken = fault.broken or f"not recovered from in {TRIES} starts"
@@ -235,7 +243,7 @@ def differences(whole: Place, disturbed: Place) -> Iterator[str]:
         {
             str(path.relative_to(place.folder / "results")): path
             for path in place.files()
-            if path.relative_to(place.folder / "results").parts[0] not in NOT_COMPARED
+            if not NOT_COMPARED & set(path.parts)
         }
         for place in (whole, disturbed)
     )
@@ -244,8 +252,22 @@ def differences(whole: Place, disturbed: Place) -> Iterator[str]:
             yield f"{name} is missing"
         elif name not in ours:
             yield f"{name} is left over"
-        elif ours[name].read_bytes() != theirs[name].read_bytes():
+        elif comparable(ours[name]) != comparable(theirs[name]):
             yield f"{name} differs"
+
+
+def comparable(path: Path) -> object:
+    """What must be the same in both runs: all of a file but how long training took."""
+    if path.name == "encoder.pt":
+        _, card, weights_hash = load_encoder(path)
+        return card, weights_hash
+    if path.name == "training.jsonl":
+        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
+    if path.name == "pretraining.csv":
+        with path.open(encoding="utf-8") as file:
+            return [{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(file)]
+    return "" if path.stem == "pretraining" else path.read_bytes()
 
 
 @contextmanager
@@ -282,6 +304,8 @@ def main(argv: list[str] | None = None) -> None:
     broken: list[str] = []
     with small_disk(disturbed.folder) as on_small_disk:
         disturbed.prepare()
+        # With their dates, which records and fingerprints name.
+        shutil.copytree(whole.folder / "results/phantom", disturbed.folder / "results/phantom")
         kinds = [kind for kind in arguments.kinds if kind != "disk" or on_small_disk]
         order = [kinds[number % len(kinds)] for number in range(arguments.faults)]
         draw.shuffle(order)
@@ -301,7 +325,9 @@ def main(argv: list[str] | None = None) -> None:
         if finish(disturbed.start()):
             broken.append("the last run failed")
         broken += differences(whole, disturbed)
-        broken += [f"{path} is left" for path in disturbed.files() if path.name.startswith(".")]
+        broken += [
+            f"{path} is left" for path in disturbed.files() if path.name.startswith(".") and ".part" in path.name
+        ]
         if broken:
             shutil.copy(disturbed.said, folder / "disturbed_said.txt")
     print(f"\n{len(order)} faults injected in {time.monotonic() - began:.0f} s; broken: {len(broken)}")
