@@ -34,9 +34,10 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "workflow/scripts")]
 
-from histossl.encoders.encoder_file import load_encoder
 from tests.workflow.conftest import Workplace
 from tests.workflow.tiny import CONFIG, phantom_rows, slide_rows
+
+from histossl.encoders.encoder_file import load_encoder
 
 KINDS = ("job", "run", "second", "remove", "corrupt", "disk")
 INTERMEDIATE = ("slides", "tiles", "shards", "encoders", "features", "splits", "slide_eval", "patch_eval")

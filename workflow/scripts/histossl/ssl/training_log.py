@@ -224,8 +224,8 @@ class TrainingLog:
         if self.damaged_count:
             print(
                 f"[{self.name}] warning: {self.damaged_count} times a damaged patch was replaced by its neighbour; "
-                f"to train on whole ones, delete the shards named above, or in the log of the run before, and {output}, "
-                "and rerun",
+                "to train on whole ones, delete the shards named above, or in the log of the run before, and "
+                f"{output}, and rerun",
                 file=sys.stderr,
             )
         print(

@@ -153,8 +153,8 @@ class ShardSet:
         picture = cv2.imdecode(np.frombuffer(stream, np.uint8), cv2.IMREAD_COLOR_RGB) if sound else None
         if picture is None or picture.shape != (self.patch_px, self.patch_px, 3):
             raise UserError(
-                f"{self.paths[shard]}: patch {index} of the set is damaged; delete the shard, and the encoder.pt of those "
-                "that were trained on it, and rerun"
+                f"{self.paths[shard]}: patch {index} of the set is damaged; delete the shard, and the encoder.pt of "
+                "those that were trained on it, and rerun"
             )
         return picture
 
