@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from histossl.errors import UserError
+from histossl.features.foreign_features import ForeignFeatures, write_foreign_features
 from histossl.mil.bags import Bag, DeviceBags, PatchSums, map_bag, read_bags
 
 
@@ -51,6 +52,17 @@ def test_float32_in_one_piece_is_mapped_and_all_else_is_read(tmp_path, options, 
     assert bag.features.tolist() == values.tolist()
     tensor = DeviceBags({"a": bag}, torch.device("cpu"))["a"]
     assert tensor.data_ptr() == bag.features.ctypes.data
+
+
+@pytest.mark.parametrize("rows", [1, 7, 3000])
+@pytest.mark.parametrize("width", [3, 64])
+def test_files_of_ours_are_mapped(tmp_path, rows, width):
+    path = tmp_path / "a.h5"
+    found = ForeignFeatures(np.random.default_rng(0).random((rows, width), np.float32), np.zeros((rows, 2), np.int64))
+    write_foreign_features(path, found, "a, of a longer name", {"encoder": "e", "source": "folder/file.h5"})
+    bag = map_bag(path)
+    assert bag is not None
+    np.testing.assert_array_equal(bag.features, found.features)
 
 
 def test_bags_keep_no_file_open_for_a_process_may_have_a_thousand(tmp_path):

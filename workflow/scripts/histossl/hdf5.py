@@ -33,7 +33,9 @@ def create_hdf5(path: Path) -> Iterator[h5py.File]:
         OSError: the file cannot be written; known when the block ends.
     """
     with _Output(path, "w+") as output:
-        with h5py.File(output, "w", libver=("v108", "v108")) as file:
+        # Aligned, for numbers can be mapped into memory only where they lie at whole words.
+        layout = {"libver": ("v108", "v108"), "alignment_threshold": 1, "alignment_interval": 8}
+        with h5py.File(output, "w", **layout) as file:
             yield file
         if output.error is not None:
             raise output.error
