@@ -9,7 +9,8 @@ in turn at random moments and the same command is started again as often as it t
 * run: SIGKILL to Snakemake and all it started
 * second: a second run is started in the same folder, which must be refused and leave the first alone
 * remove: an intermediate file of a stopped run is deleted, before what is made from it
-* corrupt: one is overwritten in its middle, as a bad copy would: the run must name it, and go on once it is deleted
+* corrupt: one is overwritten in its middle with noise or zeros, or cut off, as a bad copy would: the run must name it,
+  and go on once it is deleted
 * disk: the file system is filled up while the run works, and freed (a tmpfs; left out without the right to mount)
 
 Prints a line for each fault, and in the end how many the chain survived. Exits 1 if a result differs from the
@@ -21,6 +22,7 @@ import csv
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -61,6 +63,10 @@ class Fault:
     hit: str = ""
     starts: int = 0
     broken: str = ""
+    how: str = ""
+    """What was done to the file."""
+    damaged: bytes = b""
+    """What it holds since."""
     named: bool = False
     """Whether a sentence named the damaged file."""
 
@@ -143,10 +149,11 @@ def inject(place: Place, kind: str, after_s: float, draw: random.Random) -> Faul
             words = Path(f"/proc/{victim}/cmdline").read_bytes().split(b"\0")
             fault.hit = Path(words[1].decode()).name
             os.kill(victim, signal.SIGKILL)
-            fault.hit += f", run ended with {finish(process)}"
+            # A job that had done its work already is no fault.
+            fault.hit = f"{fault.hit}, run ended with {code}" if (code := finish(process)) else ""
     elif kind == "second" and works:
         second = place.snakemake("--cores", "1")
-        refused = second.returncode != 0 and "lock" in second.stdout + second.stderr
+        refused = second.returncode != 0 and "cannot be locked" in second.stdout + second.stderr
         fault.hit = "refused" if refused else f"ended with {second.returncode}"
         fault.broken = "" if refused else "a second run was let in"
         if process.poll() is not None and process.returncode:
@@ -164,7 +171,11 @@ def inject(place: Place, kind: str, after_s: float, draw: random.Random) -> Faul
         if kind == "remove":
             victim.unlink()
         else:
-            overwrite_middle(victim, draw)
+            before = victim.read_bytes()
+            fault.how = damage(victim, draw)
+            fault.damaged = victim.read_bytes()
+            if fault.damaged == before:
+                fault.hit = ""
     return fault
 
 
@@ -173,12 +184,18 @@ def is_read(path: Path) -> bool:
     return path.stat().st_size > 0 and path.name not in UNGUARDED and not {"tensorboard", "made"} & set(path.parts)
 
 
-def overwrite_middle(path: Path, draw: random.Random) -> None:
-    """Put noise in place of the file's middle half."""
+def damage(path: Path, draw: random.Random) -> str:
+    """Put noise or zeros in place of the file's middle half, or cut it off there; which of these."""
     size = path.stat().st_size
+    kind = draw.choice(("noise", "zeros", "cut off"))
     with path.open("r+b") as file:
         file.seek(size // 4)
-        file.write(draw.randbytes(max(1, size // 2)))
+        if kind == "cut off":
+            file.truncate()
+        else:
+            middle = max(1, size // 2)
+            file.write(draw.randbytes(middle) if kind == "noise" else bytes(middle))
+    return kind
 
 
 def fill_disk(place: Place, process: subprocess.Popen[bytes], draw: random.Random) -> str:
@@ -195,9 +212,10 @@ def fill_disk(place: Place, process: subprocess.Popen[bytes], draw: random.Rando
     time.sleep(2 + 3 * draw.random())
     ballast.unlink()
     finish(process)
-    return f"run ended with {process.returncode}" + (
-        ", naming the full disk" if b"No space left" in place.said.read_bytes()[before:] else ""
-    )
+    named = b"No space left" in place.said.read_bytes()[before:]
+    if not process.returncode and not named:
+        return ""  # nothing wanted to write
+    return f"run ended with {process.returncode}" + ", naming the full disk" * named
 
 
 def finish(process: subprocess.Popen[bytes]) -> int:
@@ -226,16 +244,16 @@ def recover(place: Place, fault: Fault) -> None:
                     if encoder.name == "encoder.pt" and is_blamed(str(encoder.relative_to(place.folder)), said):
                         encoder.unlink()
         elif not failed:
+            if fault.damaged and damaged.exists() and damaged.read_bytes() == fault.damaged:
+                fault.broken = "the damage went unnoticed"
             return
     fault.broken = fault.broken or f"not recovered from in {TRIES} starts"
 
 
 def is_blamed(name: str, said: Iterable[str]) -> bool:
     """Whether a line says that the file, named by its path in the results, has to be deleted or made again."""
-    remedies = ("delete", "again", "rerun")
-    return any(
-        name in line and any(remedy in line for remedy in remedies) for text in said for line in text.splitlines()
-    )
+    blames = re.compile(rf"{re.escape(name)}\b.*(delete|rerun|make it again)")
+    return any(blames.search(line) for text in said for line in text.splitlines())
 
 
 def differences(whole: Place, disturbed: Place) -> Iterator[str]:
@@ -319,7 +337,7 @@ def main(argv: list[str] | None = None) -> None:
             # Faults that leave a trace are mended at once; others come one upon the other.
             if kind in ("corrupt", "remove", "disk") or number == len(order):
                 recover(disturbed, fault)
-            hit = fault.hit + ", named" * fault.named
+            hit = ", ".join(filter(None, (fault.hit, fault.how, "named" * fault.named)))
             print(f"| {number} | {kind} | {hit} | {fault.starts or 'went on with the next fault'} |", flush=True)
             if fault.broken:
                 broken.append(f"fault {number} ({kind}): {fault.broken}")

@@ -18,6 +18,7 @@ def slurm():
             pytest.skip("another test run uses the Slurm of this machine")
         started = subprocess.run([TOY, "up"], capture_output=True, text=True)
         if started.returncode != 0:
+            subprocess.run([TOY, "down"], check=False)
             reason = (started.stderr.strip().splitlines() or ["no reason given"])[-1]
             pytest.skip(f"no Slurm could be started here: {reason}")
         yield

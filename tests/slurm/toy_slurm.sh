@@ -59,7 +59,7 @@ install_slurm() {
         made=yes
     fi
     local packages=(munge slurmctld slurmd slurm-client slurmdbd mariadb-server)
-    { apt-get update && apt-get install -y --no-install-recommends "${packages[@]}"; } >"$TOY_SLURM/log/apt" 2>&1 ||
+    { apt-get update && apt-get install -y --no-remove --no-install-recommends "${packages[@]}"; } >"$TOY_SLURM/log/apt" 2>&1 ||
         failed=yes
     [ -z "$made" ] || rm $policy
     [ -z "$failed" ] || { tail -n 5 "$TOY_SLURM/log/apt" >&2 && return 1; }
@@ -137,16 +137,17 @@ CONF
 # Accounts and what they may use are kept in a database, at a socket alone. It belongs to Debian's user `mysql`, as its
 # folder does.
 start_accounting() {
-    local folder=$TOY_SLURM/mysql socket=/run/mysqld/mysqld.sock
+    local folder=$TOY_SLURM/mysql
+    export MYSQL_UNIX_PORT=$TOY_SLURM/mysql/toy.sock # of slurmdbd too: another database of the machine is left alone
     if ! runs mariadbd "$folder/mariadbd.pid"; then
-        install -d -o mysql -g mysql /run/mysqld "$folder"
+        install -d -o mysql -g mysql "$folder"
         [ -d "$folder/mysql" ] || mariadb-install-db --no-defaults --user=mysql --datadir="$folder" \
             --auth-root-authentication-method=socket --skip-test-db >"$TOY_SLURM/log/mariadb-install" 2>&1
-        setsid mariadbd --no-defaults --user=mysql --datadir="$folder" --socket=$socket --skip-networking \
+        setsid mariadbd --no-defaults --user=mysql --datadir="$folder" --socket="$MYSQL_UNIX_PORT" --skip-networking \
             --pid-file="$folder/mariadbd.pid" --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900 \
             >"$TOY_SLURM/log/mariadbd" 2>&1 </dev/null &
     fi
-    wait_for 60 mariadb --no-defaults --socket=$socket -u root -e "CREATE DATABASE IF NOT EXISTS toy;
+    wait_for 60 mariadb --no-defaults --socket="$MYSQL_UNIX_PORT" -u root -e "CREATE DATABASE IF NOT EXISTS toy;
         CREATE USER IF NOT EXISTS toy@localhost; GRANT ALL ON toy.* TO toy@localhost"
     runs slurmdbd "$TOY_SLURM/run/slurmdbd.pid" || slurmdbd
     wait_for 60 sacctmgr -n show cluster
@@ -189,11 +190,11 @@ down() {
         wait_for 60 eval '[ -z "$(squeue -h)" ]' || true
     fi
     local node
-    for node in "${NODES[@]}"; do stop slurmd "$TOY_SLURM/run/slurmd.$node.pid"; done
-    stop slurmctld "$TOY_SLURM/run/slurmctld.pid"
-    stop slurmdbd "$TOY_SLURM/run/slurmdbd.pid"
-    stop mariadbd "$TOY_SLURM/mysql/mariadbd.pid"
-    stop munged "$TOY_SLURM/run/munged.pid"
+    for node in "${NODES[@]}"; do stop slurmd "$TOY_SLURM/run/slurmd.$node.pid" || true; done
+    stop slurmctld "$TOY_SLURM/run/slurmctld.pid" || true
+    stop slurmdbd "$TOY_SLURM/run/slurmdbd.pid" || true
+    stop mariadbd "$TOY_SLURM/mysql/mariadbd.pid" || true
+    stop munged "$TOY_SLURM/run/munged.pid" || true
     rm -rf "$TOY_SLURM"/{state,spool.n1,spool.n2,mysql}
     ! grep -qsx "$MARK" $CONFIGURATION/slurm.conf || rm -f $CONFIGURATION/{slurm,gres,slurmdbd}.conf
 }

@@ -93,7 +93,10 @@ def test_a_changed_value_and_rows_in_another_order_are_noticed(tmp_path, name):
         write_array(file, "x", ARRAYS[name])
     with h5py.File(tmp_path / "a.h5", "r+") as file:
         written = file["x"][:]
-        for damaged in (written[::-1], np.concatenate([written[:1], written[:1], written[2:]])):
+        damages = [written[::-1], np.concatenate([written[:1], written[:1], written[2:]])]
+        if written.ndim == 2:
+            damages += [written[:, ::-1], np.roll(written, 1), -written]
+        for damaged in damages:
             file["x"][:] = damaged
             with pytest.raises(ValueError, match="its x have changed since they were written"):
                 read_array(file, "x")

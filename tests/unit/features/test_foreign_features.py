@@ -141,6 +141,25 @@ def test_what_is_written_is_ours(tmp_path):
         assert file["features"].chunks is None  # in one piece
 
 
+def test_ours_is_imported_with_checksums_of_what_is_taken(tmp_path):
+    write_foreign_features(tmp_path / "ours.h5", read_foreign_features(write(tmp_path / "a.h5")), "s", {"encoder": "e"})
+    with h5py.File(tmp_path / "ours.h5") as file, h5py.File(tmp_path / "part.h5", "w") as part:
+        for name in ("features", "coords"):
+            part[name] = file[name][:2]  # as users cut files: the attributes stay
+            if name == "coords":
+                part[name].attrs.update(file[name].attrs)
+            else:
+                part[name].attrs["encoder"] = "e"
+    with h5py.File(tmp_path / "part.h5", "r+") as part:
+        del part["coords"].attrs["xxh3_64"]
+    write_foreign_features(tmp_path / "again.h5", read_foreign_features(tmp_path / "part.h5"), "s", {"encoder": "e"})
+    assert read_slide_features(tmp_path / "again.h5")[1].shape == (2, 2)
+    with h5py.File(tmp_path / "ours.h5", "r+") as file:
+        file["features"][0, 0] += 1
+    with pytest.raises(UserError, match="its features have changed"):
+        read_foreign_features(tmp_path / "ours.h5")
+
+
 def test_a_file_counts_by_size_and_time_of_change(tmp_path):
     path = write(tmp_path / "a.h5")
     first = fingerprint_import(path, "code")

@@ -1,6 +1,7 @@
 """What is looked at before the first job is sent to Slurm. Read at each start of the workflow: nothing heavy here."""
 
 import json
+import re
 import subprocess
 import zlib
 from collections.abc import Mapping
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 SQUEUE = ["squeue", "--me", "--noheader", "--format=%i|%Z|%k"]
 """Each job's id, folder and comment. The Slurm plugin's comments name the rule."""
-PLACES = {"slurm_partition": "--partition", "slurm_account": "--account", "qos": "--qos", "constraint": "--constraint"}
-"""Where and for whom a job runs: resources of a job, and sbatch's option."""
+UNKNOWN_PLACE = re.compile(r"invalid (partition|account)", re.IGNORECASE)
+"""What sbatch says of a partition or an account that isn't there."""
 FOR_SHELL, FOR_SNAKEMAKE = "'", ","
 """What a name passed to a job may not hold: the job's shell would run a part of it; the list of names ends there."""
 
@@ -46,7 +47,7 @@ def check_slurm_run(slides: Mapping[str, SlideRow], folder: Path) -> None:
 
 
 def check_places(workflow: "Workflow") -> None:
-    """Ask Slurm whether it knows the partitions, accounts, ... that jobs of this run will name.
+    """Ask Slurm whether it knows the partitions and accounts that jobs of this run will name.
 
     Snakemake, whose submission fails for that, may wait for ever for jobs that were never sent.
 
@@ -54,16 +55,20 @@ def check_places(workflow: "Workflow") -> None:
         workflow: after it has found out what is to be done.
 
     Raises:
-        UserError: Slurm refuses one. Other answers are left to the jobs: this question lacks their memory and GPUs.
+        UserError: Slurm doesn't know one. Its other answers count for nothing: the question lacks a job's time, memory
+            and GPUs.
     """
-    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-    places = {tuple((option, job.resources.get(name)) for name, option in PLACES.items()) for job in jobs}
-    for place in sorted(places, key=str):
-        options = [f"{option}={value}" for option, value in place if value]
-        answer = subprocess.run(
-            ["sbatch", "--test-only", *options, "--wrap=true"], capture_output=True, text=True, check=False
-        )
-        if answer.returncode and "invalid" in answer.stderr.lower():
+    asked = [job.resources for job in workflow.dag.needrun_jobs() if not job.is_local]
+    places = {(each.get("slurm_partition"), each.get("slurm_account")) for each in asked}
+    for partition, accounts in sorted(places, key=str):
+        account = str(accounts).split(",")[0].strip() if accounts else ""  # the plugin takes the first
+        options = [f"--partition={partition}"] * bool(partition) + [f"--account={account}"] * bool(account)
+        question = ["sbatch", "--test-only", *options, "--wrap=true"]
+        try:
+            answer = subprocess.run(question, capture_output=True, text=True, check=False, timeout=60)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        if answer.returncode and UNKNOWN_PLACE.search(answer.stderr):
             reason = "; ".join(answer.stderr.strip().splitlines())
             raise UserError(f"Slurm refuses {' '.join(options)} ({reason}); correct it in the profile")
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from histossl.errors import UserError
 from histossl.files import whole_file
-from histossl.hdf5 import create_hdf5, write_array
+from histossl.hdf5 import CHECKSUM, create_hdf5, read_array, write_array
 
 UNKNOWN = -1
 """Coordinate of a patch whose place is not known."""
@@ -134,8 +134,9 @@ def _read_h5(path: Path) -> ForeignFeatures:
         for name in ("features", "coords"):
             if name not in file:
                 raise ValueError(f"it has no {name!r}, but {', '.join(file) or 'nothing'}")
-        features, coords = _drop_batch(file["features"][:]), _drop_batch(file["coords"][:])
+        features, coords = _drop_batch(read_array(file, "features")), _drop_batch(read_array(file, "coords"))
         attributes = dict(file["coords"].attrs)
+        attributes.pop(CHECKSUM, None)
     features = _check_features(features)
     if coords.shape != (len(features), 2) or coords.dtype.kind not in "iu":
         raise ValueError(f"{len(features)} patches have coords of shape {coords.shape} and type {coords.dtype}")

@@ -57,7 +57,7 @@ def write_slide_features(
         ValueError: there are neither as many features as coordinates nor none, or some are not finite: our own defect.
     """
     with h5py.File(coords_file, "r") as source:
-        coords, attributes = source["coords"][: len(features)], dict(source["coords"].attrs)
+        coords, attributes = read_array(source, "coords")[: len(features)], dict(source["coords"].attrs)
         attributes.pop(CHECKSUM, None)  # of all of them, also where no features are
         if len(features) not in (0, len(source["coords"])) or not np.isfinite(features).all():
             raise ValueError(f"{path}: {len(features)} features for {len(source['coords'])} coordinates, or not finite")

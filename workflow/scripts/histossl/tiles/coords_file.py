@@ -22,7 +22,6 @@ from histossl.files import whole_file
 from histossl.hdf5 import create_hdf5, read_array, write_array
 from histossl.slides.metadata import SlideMetadata
 
-"""Rows of a chunk at most: 256 KiB of coordinates, so that readers of single rows find them in HDF5's cache."""
 DROPPED = "dropped_"
 
 

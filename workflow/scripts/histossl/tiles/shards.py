@@ -21,7 +21,7 @@ import numpy as np
 
 from histossl.errors import UserError
 from histossl.files import whole_file
-from histossl.hdf5 import create_hdf5, read_array, write_array
+from histossl.hdf5 import DAMAGED, create_hdf5, read_array, write_array
 
 MAX_OPEN_FILES = 64
 COPY_BYTES = 2**24
@@ -77,7 +77,7 @@ def read_shard_reason(path: Path) -> str:
     try:
         with h5py.File(path, "r") as file:
             return str(file.attrs["reason"])
-    except (OSError, KeyError, RuntimeError) as error:
+    except DAMAGED as error:
         raise UserError(f"{path}: not a readable shard ({error}); delete it and rerun") from error
 
 
@@ -118,7 +118,7 @@ class ShardSet:
                         raise ValueError("its offsets do not fit its streams")
             except FileNotFoundError as error:
                 raise UserError(f"{path}: no such shard; rerun, the rule `pack_tiles` makes it") from error
-            except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:  # h5py has many
+            except DAMAGED as error:
                 raise UserError(f"{path}: not a readable shard ({error}); delete it and rerun") from error
             self.paths.append(path)
             starts.append(base + offsets[:-1])
