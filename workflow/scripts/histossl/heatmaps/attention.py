@@ -27,9 +27,7 @@ def list_tested(path: Path) -> tuple[int, dict[str, Tested]]:
     """
     try:
         with h5py.File(path, "r") as file:
-            tested = {
-                slide: Tested(int(group.attrs["fold"]), len(group["attention"])) for slide, group in file.items()
-            }
+            tested = {slide: Tested(int(group.attrs["fold"]), len(group["attention"])) for slide, group in file.items()}
             return int(file.attrs["seed"]), tested
     except DAMAGED as error:
         raise UserError(f"{path}: not a readable attention file ({error}); delete it and rerun") from error

@@ -48,8 +48,8 @@ def choose_slides(
 ) -> dict[str, Judged | str]:
     """For each slot of `heatmap_slots` the slide that is drawn there, or the sentence that stands there instead.
 
-    Classes take turns: of two, `right_1` and `right_3` are of the first, `right_2` and `right_4` of the second, the most
-    certain first. Slides without patches are not chosen.
+    Classes take turns: of two, `right_1` and `right_3` are of the first, `right_2` and `right_4` of the second, the
+    most certain first. Slides without patches are not chosen.
     """
     chosen: dict[str, Judged | str] = {}
     if not isinstance(slides, int):
@@ -59,12 +59,9 @@ def choose_slides(
         outcome, _, number = slot.partition("_")
         turn, label = divmod(int(number) - 1, len(classes))
         fitting = [
-            one
-            for one in judged
-            if (one.outcome, one.label) == (outcome, classes[label]) and tested[one.slide].patches
+            one for one in judged if (one.outcome, one.label) == (outcome, classes[label]) and tested[one.slide].patches
         ]
         fitting.sort(key=lambda one: (-one.probability, one.slide))
-        few = {0: "No slide"}.get(len(fitting), f"No more than {len(fitting)} slide{'s' * (len(fitting) > 1)}")
-        said = f"{few} of class {classes[label]} {'was' if len(fitting) < 2 else 'were'} judged {outcome}ly."
+        said = f"Of class {classes[label]}, {len(fitting)} slides were judged {outcome}ly: none is left to draw here."
         chosen[slot] = fitting[turn] if turn < len(fitting) else said
     return chosen

@@ -46,7 +46,8 @@ def draw_heatmap(
         spacing_um: µm/px of both.
         ends: highest and lowest patches.
         title: text of any content.
-        svg, png: files to write.
+        svg: file to write.
+        png: file to write.
     """
     height, width = picture.shape[:2]
     title = textwrap.fill(title, 105)

@@ -16,7 +16,7 @@ from histossl.slides.metadata import read_metadata
 from histossl.slides.reader import Slide
 from histossl.tiles.coords_file import read_coords
 
-FIGURE_PX, TIFF_PX = 1000, 8192
+FIGURE_PX, TIFF_PX = 800, 8192
 """Longest sides: what print needs, and what stays below a gigabyte of memory."""
 PATCH_PX = 160
 """Most pixels of a patch beside the map."""
@@ -56,7 +56,9 @@ def write_heatmap(
         judged: the slide and its prediction.
         head: task, encoder and model, for the title.
         attention_file: of the head.
-        slide_file, metadata_file, coords_file: of the slide; the last states the side of its patches.
+        slide_file: the slide.
+        metadata_file: its metadata.
+        coords_file: its coordinates in the tiling, which state the side of its patches.
         spacing_um: µm/px of the picture, coarser where that would be too large.
         patches: how many are shown at either end of the attention.
 
@@ -103,7 +105,8 @@ def write_heatmap(
         f"{judged.probability:.2f} ({head}, fold {judged.fold})"
     )
     averaged = spread_values(coords, patch_level0, ranks, metadata, size)
-    draw_heatmap(picture, averaged, metadata.width_px / size[0] * metadata.spacing_um, ends, title, files.svg, files.png)
+    shown_um = metadata.width_px / size[0] * metadata.spacing_um
+    draw_heatmap(picture, averaged, shown_um, ends, title, files.svg, files.png)
 
 
 def _read_patch(slide: Slide, place: np.ndarray, patch_level0: float) -> np.ndarray:
