@@ -12,14 +12,14 @@ from histossl.hdf5 import DAMAGED, read_array
 
 
 @dataclass(frozen=True)
-class Tested:
+class OutOfFold:
     """The fold whose head judged a slide without having seen its patient, and how many patches it looked at."""
 
     fold: int
     patches: int
 
 
-def list_tested(path: Path) -> tuple[int, dict[str, Tested]]:
+def list_tested(path: Path) -> tuple[int, dict[str, OutOfFold]]:
     """The seed of the heads whose attention a file holds, and by slide the fold and the number of patches.
 
     Raises:
@@ -27,7 +27,9 @@ def list_tested(path: Path) -> tuple[int, dict[str, Tested]]:
     """
     try:
         with h5py.File(path, "r") as file:
-            tested = {slide: Tested(int(group.attrs["fold"]), len(group["attention"])) for slide, group in file.items()}
+            tested = {
+                slide: OutOfFold(int(group.attrs["fold"]), len(group["attention"])) for slide, group in file.items()
+            }
             return int(file.attrs["seed"]), tested
     except DAMAGED as error:
         raise UserError(f"{path}: not a readable attention file ({error}); delete it and rerun") from error

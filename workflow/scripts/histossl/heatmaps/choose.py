@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histossl.config.heatmaps import OUTCOMES, heatmap_slots
-from histossl.heatmaps.attention import Tested
+from histossl.heatmaps.attention import OutOfFold
 from histossl.tables.predictions import PROBABILITY, class_names, read_predictions
 
 
@@ -25,7 +25,7 @@ class Judged:
         return OUTCOMES[self.label != self.predicted]
 
 
-def read_judged(path: Path, seed: int, tested: Mapping[str, Tested]) -> tuple[list[Judged], list[str]]:
+def read_judged(path: Path, seed: int, tested: Mapping[str, OutOfFold]) -> tuple[list[Judged], list[str]]:
     """The predictions of the heads whose attention was kept, by slide, and the classes.
 
     Raises:
@@ -44,7 +44,7 @@ def read_judged(path: Path, seed: int, tested: Mapping[str, Tested]) -> tuple[li
 
 
 def choose_slides(
-    judged: Sequence[Judged], classes: Sequence[str], tested: Mapping[str, Tested], slides: int | list[str]
+    judged: Sequence[Judged], classes: Sequence[str], tested: Mapping[str, OutOfFold], slides: int | list[str]
 ) -> dict[str, Judged | str]:
     """For each slot of `heatmap_slots` the slide that is drawn there, or the sentence that stands there instead.
 

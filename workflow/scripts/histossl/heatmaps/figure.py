@@ -86,7 +86,7 @@ def _draw_scale_bar(axes: mpl.axes.Axes, width: int, height: int, spacing_um: fl
     text = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
     start, y = 0.03 * width, 0.97 * height
     box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5}
-    axes.text(start, y - 0.015 * height, text, ha="left", va="bottom", fontsize=7, bbox=box)
+    axes.annotate(text, (start, y), (0, 5), textcoords="offset points", ha="left", va="bottom", fontsize=7, bbox=box)
     axes.plot([start, start + length_um / spacing_um], [y, y], color="white", linewidth=4, solid_capstyle="butt")
     axes.plot([start, start + length_um / spacing_um], [y, y], color="black", linewidth=2, solid_capstyle="butt")
 
