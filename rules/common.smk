@@ -9,12 +9,13 @@ from histossl.cohort.run_start import check_slurm_run, record_unwatched
 from histossl.config import plan
 from histossl.config.check import DRAWN, check_config, check_study
 from histossl.config.fingerprint import Entry, fingerprint_script
-from histossl.config.heatmaps import heatmap_files, heatmap_slots, largest_fraction
+from histossl.config.heatmaps import heatmap_files, largest_fraction
 from histossl.config.load import load_config
 from histossl.config.phantom import read_specifications
 from histossl.config.sheets import read_slide_sheet
 from histossl.config.stains import table_stains
 from histossl.errors import UserError
+from histossl.heatmaps.slots import heatmap_slots
 from histossl.patch_datasets.listing import fingerprint_pictures
 
 

@@ -75,7 +75,7 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
         _check_embedded(f"patch_tasks.{name}", task, config)
     chosen = config["heatmaps"]["slides"]
     for slide in [] if isinstance(chosen, int) else chosen:
-        _check_name(slide, slides, "heatmaps.slides", "the slide sheet")
+        _check_name(slide, slides, "heatmaps.slides", "slide sheet")
     for name in plan.imported_encoders(config):
         try:
             plan.feature_files(config, name, slides)

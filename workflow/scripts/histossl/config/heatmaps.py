@@ -1,18 +1,10 @@
-"""Which heatmaps a configuration asks for. Their names are known before any head is trained; the slides need not be."""
+"""Which heatmaps a configuration asks for."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from histossl.config.plan import fractions, task_encoders
-
-OUTCOMES = ("right", "wrong")
-
-
-def heatmap_slots(slides: int | list[str]) -> list[str]:
-    """Names of the heatmaps of one head: the ids of `slides`, or so many of each outcome, such as `wrong_1`."""
-    if isinstance(slides, int):
-        return [f"{outcome}_{number}" for outcome in OUTCOMES for number in range(1, slides + 1)]
-    return slides
+from histossl.heatmaps.slots import heatmap_slots
 
 
 def heatmap_files(config: Mapping[str, Any]) -> list[str]:

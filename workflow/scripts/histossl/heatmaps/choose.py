@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from histossl.config.heatmaps import OUTCOMES, heatmap_slots
 from histossl.heatmaps.attention import OutOfFold
+from histossl.heatmaps.slots import OUTCOMES, heatmap_slots
 from histossl.tables.predictions import PROBABILITY, class_names, read_predictions
 
 

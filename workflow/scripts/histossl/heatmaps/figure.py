@@ -57,7 +57,7 @@ def draw_heatmap(
         figure.suptitle(title, fontsize=8)
         left, right = figure.subfigures(1, 2, width_ratios=[MAP_IN, PAGE_IN - MAP_IN])
         axes = left.add_subplot()
-        axes.imshow(lay_over(picture, ranks))
+        axes.imshow(lay_over(picture, ranks), interpolation="none")  # in SVG as it is, not enlarged
         axes.set_axis_off()
         for end, (_, marker, colour) in zip(ends, ENDS, strict=True):
             axes.scatter(*end.centres_px.T, marker=marker, s=22, facecolor="white", edgecolor=colour, linewidth=1.2)
@@ -98,7 +98,7 @@ def _draw_ends(figure: SubFigure, ends: tuple[Ends, Ends]) -> None:
     for column, (end, (name, marker, colour)) in enumerate(zip(ends, ENDS, strict=True)):
         for row, (picture, times) in enumerate(zip(end.pictures, end.times_mean, strict=True)):
             axes = grid[row, column]
-            axes.imshow(picture)
+            axes.imshow(picture, interpolation="none")
             axes.set(xticks=[], yticks=[])
             axes.set_xlabel(f"{times:.2g}×", fontsize=7, labelpad=1)
             for spine in axes.spines.values():
