@@ -17,6 +17,8 @@ def test_what_was_stored_is_read(tmp_path, drawn_slide):
     own = write_run(tmp_path, drawn_slide.path, [Judgement("x", "a", 2, 0.1), Judgement("y", "b", 0, 0.9, falling(3))])
     seed, tested = list_tested(own / "attention.h5")
     assert (seed, tested) == (3, {"x": OutOfFold(2, len(COORDS)), "y": OutOfFold(0, 3)})
+    assert list_tested(own / "attention.h5", "y") == (3, {"y": OutOfFold(0, 3)})
+    assert list_tested(own / "attention.h5", "z") == (3, {})
     attention, coords = read_attention(own / "attention.h5", "y")
     np.testing.assert_array_equal(attention, falling(3))
     np.testing.assert_array_equal(coords, COORDS[:3])

@@ -19,16 +19,19 @@ class OutOfFold:
     patches: int
 
 
-def list_tested(path: Path) -> tuple[int, dict[str, OutOfFold]]:
+def list_tested(path: Path, only: str | None = None) -> tuple[int, dict[str, OutOfFold]]:
     """The seed of the heads whose attention a file holds, and by slide the fold and the number of patches.
+
+    `only` asks for one slide, which need not be there.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     try:
         with h5py.File(path, "r") as file:
+            slides = list(file) if only is None else [only] if only in file else []
             tested = {
-                slide: OutOfFold(int(group.attrs["fold"]), len(group["attention"])) for slide, group in file.items()
+                slide: OutOfFold(int(file[slide].attrs["fold"]), len(file[slide]["attention"])) for slide in slides
             }
             return int(file.attrs["seed"]), tested
     except DAMAGED as error:

@@ -48,7 +48,9 @@ def spread_values(
 
 def colour_ranks(ranks: np.ndarray) -> np.ndarray:
     """Colours (..., 3) uint8, RGB, of percentile ranks (...) in 0 to 100; NaN is white."""
-    table = np.vstack([mpl.colormaps[HEAT](np.arange(256), bytes=True)[:, :3], [[255, 255, 255]]])
-    nowhere = np.isnan(ranks)
-    index = np.where(nowhere, 0, ranks) * 2.56
-    return table[np.where(nowhere, 256, np.clip(index, 0, 255).astype(np.int64))].astype(np.uint8)
+    table = np.full((257, 3), 255, np.uint8)
+    table[:256] = mpl.colormaps[HEAT](np.arange(256), bytes=True)[:, :3]
+    index = np.full(np.shape(ranks), 256, np.uint16)
+    known = ~np.isnan(ranks)
+    index[known] = np.clip(ranks[known] * 2.56, 0, 255)
+    return table[index]

@@ -1,5 +1,6 @@
 """The files of one heatmap: figure, GeoJSON, TIFF; and what stands in their place."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from histossl.heatmaps.figure import Ends, draw_heatmap
 from histossl.heatmaps.geojson import write_geojson
 from histossl.heatmaps.tiff import TILE_PX, write_pyramid
 from histossl.slides.metadata import read_metadata
+from histossl.slides.patches import read_patches
 from histossl.slides.reader import Slide
 from histossl.tiles.coords_file import read_coords
 
@@ -72,14 +74,7 @@ def write_heatmap(
     if not metadata.spacing_um or not patch_level0:
         raise UserError(f"No heatmap of slide {judged.slide} ({head}): its µm/px is not known.")
     ranks = rank_attention(attention)
-    facts = {
-        "head": head,
-        "slide": judged.slide,
-        "label": judged.label,
-        "predicted": judged.predicted,
-        "probability": judged.probability,
-        "fold": judged.fold,
-    }
+    facts = {"head": head, **asdict(judged)}
     write_geojson(files.geojson, coords, patch_level0, attention, ranks, facts, metadata.offset_px)
 
     size = fit_size(metadata, spacing_um, TIFF_PX)
@@ -87,28 +82,32 @@ def write_heatmap(
     own_um = (metadata.width_px / size[0] * metadata.spacing_um, metadata.height_px / size[1] * metadata.spacing_um)
     write_pyramid(files.tiff, coloured, own_um, f"{head}, slide {judged.slide}: percentile rank of attention, viridis")
 
-    size = fit_size(metadata, spacing_um, FIGURE_PX)
-    order = np.argsort(-attention, kind="stable")
-    shown = min(patches, len(order) // 2)
+    width = fit_size(metadata, spacing_um, FIGURE_PX)[0]
+    shown_um = metadata.spacing_um * metadata.width_px / width
     with Slide(slide_file) as slide:
-        picture = slide.read(0, 0, (metadata.width_px, metadata.height_px), size)
-        ends = tuple(
-            Ends(
-                [_read_patch(slide, coords[index], patch_level0) for index in some],
-                (coords[some] + patch_level0 / 2) * size[0] / metadata.width_px,
-                attention[some] / attention.mean(),
-            )
-            for some in (order[:shown], order[::-1][:shown])
-        )
+        picture = slide.thumbnail(shown_um, metadata.spacing_um)
+        ends = _read_ends(slide, attention, coords, patch_level0, patches, metadata.width_px / width)
     title = (
         f"Slide {judged.slide}, label {judged.label}: predicted {judged.predicted} with probability "
         f"{judged.probability:.2f} ({head}, fold {judged.fold})"
     )
-    averaged = spread_values(coords, patch_level0, ranks, metadata, size)
-    shown_um = metadata.width_px / size[0] * metadata.spacing_um
+    averaged = spread_values(coords, patch_level0, ranks, metadata, picture.shape[1::-1])
     draw_heatmap(picture, averaged, shown_um, ends, title, files.svg, files.png)
 
 
-def _read_patch(slide: Slide, place: np.ndarray, patch_level0: float) -> np.ndarray:
+def _read_ends(
+    slide: Slide, attention: np.ndarray, coords: np.ndarray, patch_level0: float, patches: int, downsample: float
+) -> tuple[Ends, Ends]:
+    """The patches with the highest attention and those with the lowest, none of them in both."""
+    order = np.argsort(-attention, kind="stable")
+    shown = min(patches, len(order) // 2)
     side = min(PATCH_PX, max(1, round(patch_level0)))
-    return slide.read(int(place[0]), int(place[1]), (patch_level0, patch_level0), (side, side))
+    highest, lowest = (
+        Ends(
+            list(read_patches(slide, coords[some], patch_level0, side)),
+            (coords[some] + patch_level0 / 2) / downsample,
+            attention[some] / attention.mean(),
+        )
+        for some in (order[:shown], order[::-1][:shown])
+    )
+    return highest, lowest

@@ -54,7 +54,7 @@ def read_heatmaps(results: Path, tasks: Mapping[str, Any], metadata: SlideMetada
     """
     heatmaps = []
     for (task, encoder, model), path in find_attention(results, tasks).items():
-        seed, tested = list_tested(path)
+        seed, tested = list_tested(path, metadata.slide)
         if metadata.slide not in tested:
             continue
         attention, coords = read_attention(path, metadata.slide)
