@@ -51,8 +51,8 @@ def serve(tiles, layers):
     """Serve the page with a library at a free port."""
     running = []
 
-    def serve(library):
-        server = SlideServer(0, build_files(*layers, library), tiles)
+    def serve(library, shown=layers):
+        server = SlideServer(0, build_files(*shown, library), tiles)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         running.append(server)
         return server

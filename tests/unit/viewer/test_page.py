@@ -75,3 +75,13 @@ def test_an_export_opens_without_a_server(tmp_path, layers, tiles, real_library,
     browser.wait_for(f"typeof viewer !== 'undefined' && {READY}")
     assert share(seen(browser), ORANGE) > 0.002
     assert browser.problems == []
+
+
+def test_a_slide_without_layers_is_shown_with_a_sentence(serve, layers, real_library, browser):
+    browser.open(serve(real_library, (layers[0], [], [])).address)
+    browser.wait_for("typeof viewer !== 'undefined' && viewer.world.getItemCount() === 1")
+    browser.wait_for("viewer.world.getItemAt(0).getFullyLoaded()")
+    assert "no attention" in browser.evaluate("document.getElementById('layers').innerText")
+    assert browser.evaluate("document.getElementById('opacity').offsetParent") is None
+    assert share(seen(browser), PINK, 30) > 0.05
+    assert browser.problems == []

@@ -93,7 +93,10 @@ function showScale() {
 viewer.addHandler("open", () => {
   if (data.tissue.length) addTissue();
   data.heatmaps.forEach((heatmap, index) => addHeatmap(heatmap, index === 0));
-  if (!data.heatmaps.length) ["strength", "legend"].forEach((id) => byId(id).classList.add("off"));
+  if (!data.heatmaps.length) {
+    ["strength", "legend"].forEach((id) => byId(id).classList.add("off"));
+    byId("switches").append("There is no attention: no head has tested this slide, or it has no patches.");
+  }
   showScale();
 });
 ["animation", "resize"].forEach((name) => viewer.addHandler(name, showScale));
