@@ -31,4 +31,4 @@ def test_page_and_server_have_one_policy(layers, library):
 
 def test_what_is_missing_is_said(tmp_path):
     with pytest.raises(UserError, match="make viewer"):
-        find_openseadragon([tmp_path / "none.js"])
+        find_openseadragon(tmp_path / "none.js")

@@ -14,23 +14,19 @@ from histossl.viewer.tiles import OVERLAP_PX, TILE_PX
 
 PAGE = Path(__file__).parent / "page"
 LIBRARY = "openseadragon.min.js"
-PLACES = (
-    Path(__file__).parents[4] / ".viewer/node_modules/openseadragon/build/openseadragon" / LIBRARY,
-    Path("/usr/share/javascript/openseadragon") / LIBRARY,
-)
-"""Where `make viewer` and Debian's libjs-openseadragon put OpenSeadragon."""
+FETCHED = Path(__file__).parents[4] / ".viewer/node_modules/openseadragon/build/openseadragon" / LIBRARY
+"""Where `make viewer` puts OpenSeadragon."""
 
 
-def find_openseadragon(places: Sequence[Path] = PLACES) -> Path:
+def find_openseadragon(path: Path = FETCHED) -> Path:
     """OpenSeadragon's one file.
 
     Raises:
-        UserError: it is not installed.
+        UserError: it is not there.
     """
-    for path in places:
-        if path.is_file():
-            return path
-    raise UserError("OpenSeadragon is not installed; run `make viewer` (needs npm) or install libjs-openseadragon")
+    if not path.is_file():
+        raise UserError(f"{path}: OpenSeadragon is not there; run `make viewer` (needs npm)")
+    return path
 
 
 def build_files(
