@@ -4,7 +4,7 @@ CORES ?= all
 VENV := .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: setup demo test lint docs clean
+.PHONY: setup demo viewer test lint docs clean
 
 setup: $(VENV)/installed
 
@@ -17,6 +17,10 @@ $(VENV)/installed: pyproject.toml envs/constraints.txt
 demo: setup
 	snakemake --cores $(CORES)
 	python workflow/scripts/print_tables.py results/tables/*.md
+
+# OpenSeadragon for workflow/scripts/view_slide.py; its scripts are not run. Not part of the workflow.
+viewer:
+	npm install --prefix .viewer --no-save --ignore-scripts --no-audit --no-fund openseadragon@6.1.1
 
 test: setup
 	python -m pytest

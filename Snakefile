@@ -23,6 +23,7 @@ include: "rules/cohort.smk"
 include: "rules/pretrain.smk"
 include: "rules/features.smk"
 include: "rules/slide_eval.smk"
+include: "rules/heatmaps.smk"
 include: "rules/patch_eval.smk"
 include: "rules/tables.smk"
 
@@ -33,6 +34,7 @@ rule all:
         plan.tables(CONFIG),
         plan.cohort_pictures(CONFIG),
         plan.view_pictures(CONFIG),
+        heatmap_files(CONFIG),
         "results/tables/left_out.csv",
 
 

@@ -9,11 +9,13 @@ from histossl.cohort.run_start import check_places, check_slurm_run, record_unwa
 from histossl.config import plan
 from histossl.config.check import DRAWN, check_config, check_study
 from histossl.config.fingerprint import Entry, fingerprint_script
+from histossl.config.heatmaps import heatmap_files, largest_fraction
 from histossl.config.load import load_config
 from histossl.config.phantom import read_specifications
 from histossl.config.sheets import read_slide_sheet
 from histossl.config.stains import table_stains
 from histossl.errors import UserError
+from histossl.heatmaps.slots import heatmap_slots
 from histossl.patch_datasets.listing import fingerprint_pictures
 
 
@@ -164,6 +166,12 @@ def first_imported_file(wildcards):
     """One file tells what all are like: another that changes leaves the card as it is."""
     files = IMPORTED[wildcards.encoder]
     return files[min(files)]  # not the sheet's first, whose order changes nothing
+
+
+def judged_by(wildcards, name):
+    """A file of the heads of a slide task that were trained on its largest fraction."""
+    fraction = largest_fraction(CONFIG, wildcards.task)
+    return f"results/slide_eval/{wildcards.task}/{wildcards.encoder}/{wildcards.model}/{fraction}/{name}"
 
 
 def grow(amount):

@@ -66,7 +66,7 @@ def test_the_chain_ends_with_its_tables(chain):
 def test_each_job_is_submitted_once_and_small_ones_travel_together(chain):
     jobs = jobs_in(chain.folder)
     assert len({job.comment for job in jobs}) == len(jobs)
-    rules = Counter(re.match(r"rule_(slides|probes|pretrain|[a-z]+_[a-z]+)", job.comment)[1] for job in jobs)
+    rules = Counter(re.match(r"rule_(slides|probes|heatmaps|pretrain|[a-z]+_[a-z]+)", job.comment)[1] for job in jobs)
     assert rules == {
         "slides": 1,
         "draw_patches": 1,
@@ -76,6 +76,7 @@ def test_each_job_is_submitted_once_and_small_ones_travel_together(chain):
         "embed_slides": 1,
         "train_mil": 1,
         "probes": 1,
+        "heatmaps": 1,
     }
     # Four slides, two at once: 2 × (10 + 15 + 60 + 30) min.
     (slides,) = jobs_in(chain.folder, "slides")

@@ -68,6 +68,22 @@ def test_the_cohort_is_shown_and_what_is_missing_is_named(finished):
     assert "1 slide was left out:\n  P14-2: no tissue found" in (finished.folder / "said.txt").read_text()
 
 
+def test_every_head_shows_where_it_looked_or_says_why_not(finished):
+    shown = []
+    for encoder in CONFIG["encoders"]:
+        for model in CONFIG["slide_tasks"]["subtype"]["models"]:
+            for slot in ("right_1", "right_2", "wrong_1", "wrong_2"):
+                name = f"subtype/{encoder}/{model}/{slot}"
+                assert (finished.folder / f"results/figures/heatmaps/{name}.svg").stat().st_size
+                assert (finished.folder / f"results/heatmaps/{name}.tiff").stat().st_size
+                text = (finished.folder / f"results/heatmaps/{name}.geojson").read_text(encoding="utf-8")
+                content = json.loads(text)
+                assert bool(content["features"]) != bool(content["histossl"].get("reason"))
+                shown += [content["histossl"]["slide"]] if content["features"] else []
+    assert set(shown) <= set(SLIDES.values())
+    assert shown
+
+
 def test_features_lie_beside_their_coordinates(finished):
     for slide in SLIDES.values():
         with (

@@ -86,6 +86,12 @@ def test_what_refers_to_nothing_or_cannot_be_is_named(config, slides, place, val
         check(changed, slides)
 
 
+def test_a_heatmap_of_a_slide_that_is_not_there_is_named(config, slides):
+    check({**config, "heatmaps": {"slides": list(slides)}}, slides)
+    with pytest.raises(UserError, match=r"heatmaps\.slides names 'nobody', which the slide sheet does not define"):
+        check({**config, "heatmaps": {"slides": ["nobody"]}}, slides)
+
+
 def test_what_is_on_the_hub_is_no_file(config, slides):
     config["encoders"]["published"]["timm"] = {"model": "hf-hub:a/b", "weights": "hf-hub:c/d/w.pt"}
     check(config, slides)

@@ -12,20 +12,27 @@ LEFT_OUT = "list_left_out"
 ADDED = {
     "encoder": (
         {"encoders.other.timm": {"model": "resnet18.tv_in1k"}},
-        {"export_encoder", "embed_slides", "embed_patches", "train_mil", "probe_patches", "make_tables", LEFT_OUT},
+        {
+            *("export_encoder", "embed_slides", "embed_patches", "train_mil", "probe_patches", "draw_heatmaps"),
+            *("make_tables", LEFT_OUT),
+        },
         ("encoder", {"other"}),
     ),
     "imported encoder": (
         {"encoders.other.features.folder": "features2"},
-        {"describe_features", "import_features", "train_mil", "make_tables", "list_left_out"},
+        {"describe_features", "import_features", "train_mil", "draw_heatmaps", "make_tables", "list_left_out"},
         ("encoder", {"other"}),
     ),
     "slide task": (
         {"slide_tasks.other": {"label": "subtype", "tiling": "p64", "folds": 3, "models": {"abmil": {}}}},
-        {"split_patients", "train_mil", "make_tables"},
+        {"split_patients", "train_mil", "draw_heatmaps", "make_tables"},
         ("task", {"other"}),
     ),
-    "head": ({"slide_tasks.subtype.models.dsmil": {}}, {"train_mil", "make_tables"}, ("model", {"dsmil"})),
+    "head": (
+        {"slide_tasks.subtype.models.dsmil": {}},
+        {"train_mil", "draw_heatmaps", "make_tables"},
+        ("model", {"dsmil"}),
+    ),
     "fraction": (
         {"slide_tasks.subtype.fractions": [1.0, 0.25, 0.5]},
         {"split_patients", "train_mil", "make_tables", "compare_study"},

@@ -26,6 +26,8 @@ EDITED = {
     "features/embed_slides.py": "*slide features*",
     "splits/folds.py": "`split_patients`, *slide tasks*",
     "mil/clam.py": "*slide tasks*",
+    "heatmaps/choose.py": "`draw_heatmaps`",
+    "viewer/site.py": "nothing",
     "probes/knn.py": "*patch tasks*",
     "statistics/delong.py": "`make_tables`",
     "tables/pretraining.py": "`summarise_pretraining`",

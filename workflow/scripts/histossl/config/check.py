@@ -73,6 +73,9 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
             for encoder in plan.patch_encoders(config, task):
                 _check_scale(encoder, config["patch_datasets"][dataset]["spacing_um"], config, f"patch_tasks.{name}")
         _check_embedded(f"patch_tasks.{name}", task, config)
+    chosen = config["heatmaps"]["slides"]
+    for slide in [] if isinstance(chosen, int) else chosen:
+        _check_name(slide, slides, "heatmaps.slides", "slide sheet")
     for name in plan.imported_encoders(config):
         try:
             plan.feature_files(config, name, slides)
