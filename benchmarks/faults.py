@@ -44,8 +44,8 @@ from histossl.encoders.encoder_file import load_encoder
 KINDS = ("job", "run", "second", "remove", "corrupt", "disk")
 INTERMEDIATE = ("slides", "tiles", "shards", "encoders", "features", "splits", "slide_eval", "patch_eval")
 """Folders of results whose files are read by later jobs, in the order in which they are made."""
-UNGUARDED = ("attention.h5", "overlay.jpg")
-"""Read by people, or by nothing yet."""
+UNGUARDED = ("overlay.jpg",)
+"""Read by people."""
 NOT_COMPARED = {"logs", "benchmarks", "tensorboard", ".snakemake_timestamp"}
 """Parts of the paths of files that hold times; `comparable` leaves them out of others."""
 TIMES = ("images_per_s", "waiting_share", "hours")
