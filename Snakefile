@@ -25,6 +25,7 @@ include: "rules/features.smk"
 include: "rules/slide_eval.smk"
 include: "rules/patch_eval.smk"
 include: "rules/tables.smk"
+include: "rules/figures.smk"
 
 
 rule all:
@@ -33,6 +34,7 @@ rule all:
         plan.tables(CONFIG),
         plan.cohort_pictures(CONFIG),
         plan.view_pictures(CONFIG),
+        figures.figures(CONFIG),
         "results/tables/left_out.csv",
 
 
