@@ -3,7 +3,7 @@
 import pytest
 
 from tests.workflow.config_keys import with_values
-from tests.workflow.reruns.dry_runs import rules
+from tests.workflow.reruns.dry_runs import FIGURES, computing
 from tests.workflow.reruns.every_key import every_key
 
 pytestmark = pytest.mark.slow
@@ -50,12 +50,12 @@ ADDED = {
 def test_only_what_is_new_runs(complete, dry, what):
     values, expected, (wildcard, new) = ADDED[what]
     jobs = dry.plan(complete.folder, with_values(every_key(), values))
-    assert rules(jobs) == expected
+    assert computing(jobs) == expected
     assert {value for job in jobs for name, value in job.wildcards if name == wildcard} == new
-    merged = {"make_tables", "compare_study", "summarise_cohort", "list_left_out"}
+    merged = {"make_tables", "compare_study", "summarise_cohort", "list_left_out"} | FIGURES
     assert all(job.rule in merged or wildcard in dict(job.wildcards) for job in jobs)
 
 
 def test_a_fraction_taken_away_runs_the_tables_alone(complete, dry):
     jobs = dry.plan(complete.folder, with_values(every_key(), {"slide_tasks.subtype.fractions": [0.5]}))
-    assert rules(jobs) == {"make_tables", "compare_study"}
+    assert computing(jobs) == {"make_tables", "compare_study"}

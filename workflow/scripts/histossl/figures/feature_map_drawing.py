@@ -1,7 +1,7 @@
 """The map of patch features as a figure: coloured by class, and by split where a data set has several."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from histossl.figures.style import COLOURS, COLUMN_IN, PAGE_IN, draw_sentence, d
 
 BATCHES = 20
 """Points are drawn in turns, so that no class covers another because it comes last."""
-NAME_CHARACTERS = 26
+TWO_COLUMNS = 24
+"""Characters of a name up to which a legend has two columns."""
 PALETTE = (*COLOURS, "#8C8C8C")
 """A ninth colour: the data set that most maps are made of, NCT-CRC-HE-100K, has nine classes."""
 PANEL_IN, LINE_IN = 3.3, 0.16
@@ -37,8 +38,8 @@ def draw_feature_map(
     panels = {"class": "label"}
     if len({row["split"] for row in rows}) > 1:
         panels["split"] = "split"
-    most = max(len({row[column] for row in rows}) for column in panels.values())
-    height = PANEL_IN + LINE_IN * -(-most // 2)
+    named = [{row[column] for row in rows} for column in panels.values()]
+    height = PANEL_IN + LINE_IN * max(-(-len(names) // legend_columns(names)) for names in named)
     width = PAGE_IN if len(panels) > 1 else COLUMN_IN
     with drawing(width, height, svg, png) as figure:
         sampled = f"{facts['patches']} of {facts['patches_labelled']} patches"
@@ -73,10 +74,21 @@ def draw_panel(axes: Axes, rows: Sequence[Mapping[str, str]], column: str) -> No
     axes.set_yticks([])
     axes.set_xlabel("UMAP 1")
     axes.set_ylabel("UMAP 2")
-    labels = [shorten(name, NAME_CHARACTERS) for name in names]
+    labels = [shorten(name) for name in names]
     axes.legend(
-        handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, markerscale=1.8, handletextpad=0.2
+        handles,
+        labels,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.08),
+        ncols=legend_columns(names),
+        markerscale=1.8,
+        handletextpad=0.2,
     )
+
+
+def legend_columns(names: Collection[str]) -> int:
+    """Columns of a panel's legend."""
+    return 2 if all(len(name) <= TWO_COLUMNS for name in names) else 1
 
 
 def told(figures: Mapping[str, float | None], neighbours: int) -> str:
