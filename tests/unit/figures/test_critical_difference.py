@@ -60,3 +60,5 @@ def test_many_long_names_fit(tmp_path, drawn, write_table, count):
     names = [LONG.format(index) for index in range(count)]
     draw(tmp_path, {"slide": read_results(write_table(rows(names, "uvwxyz")), "slide")})
     assert outside(drawn[0]) == []
+    low, high = drawn[0].axes[0].get_ylim()
+    assert all(low < text.xy[1] < high for text in drawn[0].axes[0].texts)  # else it is not drawn

@@ -16,6 +16,7 @@ from histossl.tables.sections import COMPARED
 
 LEAST_ENCODERS, LEAST_TASKS = 3, 5
 """With fewer, Nemenyi's distance is about as wide as the ranks themselves."""
+LINE_IN = 0.17
 
 
 def task_quality(tables: Mapping[str, Sequence[Result]]) -> tuple[list[str], dict[str, dict[str, float]]]:
@@ -71,19 +72,23 @@ def draw_critical_difference(tables: Mapping[str, Sequence[Result]], level: floa
     ranks = mean_ranks(np.array([[each[name] for name in names] for each in quality.values()]))
     distance = critical_distance(len(names), len(quality), level)
     groups = alike(ranks, distance)
-    lines = -(-len(names) // 2)
-    with drawing(PAGE_IN, 1.0 + 0.1 * len(groups) + 0.19 * lines, svg, png) as figure:
+    top, bottom = 3.6, lowest_row(len(names), len(groups)) - 0.7
+    with drawing(PAGE_IN, 0.4 + LINE_IN * (top - bottom), svg, png) as figure:
         axes = figure.subplots()
+        axes.set_ylim(bottom, top)  # in lines of text; what is annotated beyond would not be drawn
         axes.set_axis_off()
-        axes.set_title(
-            f"mean rank over {len(quality)} tasks (1 is best); joined: not told apart at {1 - level:.2g}", pad=10
-        )
+        axes.set_title(f"mean rank over {len(quality)} tasks (1 is best); joined: not told apart at {1 - level:.2g}")
         draw_scale(axes, len(names), distance)
         draw_names(axes, names, ranks, len(groups))
         rising = np.sort(ranks)
         for index, (first, last) in enumerate(groups):
             ends = [rising[first] - 0.03, rising[last] + 0.03]
             axes.plot(ends, [-0.6 - 0.5 * index] * 2, color="black", linewidth=3, solid_capstyle="butt")
+
+
+def lowest_row(encoders: int, groups: int) -> float:
+    """Where the lowest name stands, below the axis and the bars of the groups."""
+    return -1.2 - 0.5 * groups - (-(-encoders // 2) - 1)
 
 
 def draw_scale(axes: Axes, encoders: int, distance: float) -> None:
@@ -100,7 +105,7 @@ def draw_names(axes: Axes, names: Sequence[str], ranks: Floats, groups: int) -> 
     """Each encoder's name, joined to its rank: the better half at the left, the others at the right."""
     count, order = len(names), np.argsort(ranks, kind="stable")
     half, width = -(-count // 2), count - 1
-    top = -1.2 - 0.5 * groups
+    top = lowest_row(count, groups) + half - 1
     for place, index in enumerate(order):
         left = place < half
         row = top - (place if left else count - 1 - place)

@@ -75,7 +75,7 @@ def draw_training(encoder: str, curve: Curve, svg: Path, png: Path) -> None:
             draw_figures(axes, curve, figures)
             axes.set_title(title)
             for step, _ in collapses:
-                axes.axvline(step, color="0.5", linestyle=":")
+                axes.axvline(step, ymax=1 / (1 + HEADROOM), color="0.5", linestyle=":")
         hide_rest(grid, len(panels), "step")
 
 
