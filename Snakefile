@@ -26,6 +26,7 @@ include: "rules/slide_eval.smk"
 include: "rules/heatmaps.smk"
 include: "rules/patch_eval.smk"
 include: "rules/tables.smk"
+include: "rules/figures.smk"
 
 
 rule all:
@@ -35,6 +36,7 @@ rule all:
         plan.cohort_pictures(CONFIG),
         plan.view_pictures(CONFIG),
         heatmap_files(CONFIG),
+        figures.figures(CONFIG),
         "results/tables/left_out.csv",
 
 

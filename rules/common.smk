@@ -6,7 +6,7 @@ from functools import cache
 from histossl.cohort.made import forget_untrue
 from histossl.cohort.run_end import print_left_out
 from histossl.cohort.run_start import check_places, check_slurm_run, record_unwatched
-from histossl.config import plan
+from histossl.config import figures, plan
 from histossl.config.check import DRAWN, check_config, check_study
 from histossl.config.fingerprint import Entry, fingerprint_script
 from histossl.config.heatmaps import heatmap_files, largest_fraction
@@ -58,6 +58,13 @@ COHORT, PRETRAINING, FEATURES, SLIDE_TASKS, PATCH_TASKS, ATTENTION, RUN = (
         ("Cohort", "Pretraining", "Features", "Slide tasks", "Patch tasks", "Attention", "The run"), 1
     )
 )
+
+
+def category_of_kind(wildcards):
+    """Of the report, for what is drawn from one kind of table."""
+    return SLIDE_TASKS if wildcards.kind == "slide" else PATCH_TASKS
+
+
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 

@@ -46,6 +46,7 @@ SCRIPTS = REPOSITORY / "workflow/scripts"
 IMPORTED_AS = {
     **{"cv2": "opencv-python-headless", "openslide": "openslide-python", "PIL": "pillow", "sklearn": "scikit-learn"},
     "yaml": "PyYAML",
+    "umap": "umap-learn",
 }
 
 

@@ -7,6 +7,7 @@ of Snakemake; the jobs are read from the records that it logs for its own output
 import contextlib
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,11 @@ IMPORTED = [
     *("smart_open", "jsonschema", "cv2", "torchstain", "pytest"),
 ]
 """What each dry run needs and no test edits: never a module of the library."""
+FIGURES = {
+    rule
+    for file in ("figures", "heatmaps")
+    for rule in re.findall(r"^rule (\w+):", (REPOSITORY / f"rules/{file}.smk").read_text(encoding="utf-8"), re.MULTILINE)
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -46,6 +52,11 @@ class Job:
 def rules(jobs: Iterable[Job]) -> set[str]:
     """The rules that have a job."""
     return {job.rule for job in jobs}
+
+
+def computing(jobs: Iterable[Job]) -> set[str]:
+    """The rules that have a job, but for those of figures, which follow from what they draw."""
+    return rules(jobs) - FIGURES
 
 
 def wildcards(jobs: Iterable[Job], rule: str, *names: str) -> set:

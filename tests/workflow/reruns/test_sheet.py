@@ -9,7 +9,7 @@ import pytest
 
 from tests.workflow.config_keys import with_values
 from tests.workflow.conftest import Workplace
-from tests.workflow.reruns.dry_runs import rules, wildcards
+from tests.workflow.reruns.dry_runs import computing, rules, wildcards
 from tests.workflow.reruns.every_key import every_key, more_rows
 from tests.workflow.tiny import slide_rows
 
@@ -33,7 +33,7 @@ def test_a_changed_label_runs_its_task_and_an_encoder_that_leaves_its_patients_o
     rows = [{**row, "subtype": ""} if row["slide"] == "P06-1" else row for row in more_rows()]
     config = with_sheet(complete, rows)
     jobs = dry.plan(complete.folder, config)
-    assert rules(jobs) - {"compare_study"} == {"split_patients", "train_mil", "draw_heatmaps", "make_tables"}
+    assert computing(jobs) - {"compare_study"} == {"split_patients", "train_mil", "make_tables"}
     assert wildcards(jobs, "train_mil", "task") == {"subtype", "centres", "dealt"}
     jobs = dry.plan(complete.folder, with_values(config, {"encoders.simclr.pretrain.exclude_patients_of": ["subtype"]}))
     assert wildcards(jobs, "choose_slides", "encoder") == wildcards(jobs, "pretrain", "encoder") == {"simclr"}
@@ -42,7 +42,7 @@ def test_a_changed_label_runs_its_task_and_an_encoder_that_leaves_its_patients_o
 def test_a_renamed_patient_is_split_anew_where_there_is_a_label(complete, dry):
     rows = [{**row, "patient": "P99"} if row["slide"] == "P14-2" else row for row in more_rows()]
     unlabelled = dry.plan(complete.folder, with_sheet(complete, rows))
-    assert rules(unlabelled) == {"summarise_cohort", "list_left_out", "make_tables"}
+    assert computing(unlabelled) == {"summarise_cohort", "list_left_out", "make_tables"}
     rows = [{**row, "patient": "P99"} if row["patient"] == "P05" else row for row in more_rows()]
     jobs = dry.plan(complete.folder, with_sheet(complete, rows))
     assert wildcards(jobs, "split_patients", "task") == {"subtype", "centres", "dealt"}
@@ -75,7 +75,7 @@ def test_a_new_slide_is_prepared_alone_and_no_task_without_its_label_is_split_ag
 def test_a_new_label_concerns_its_task_alone(complete, dry):
     rows = [{**row, "stage": "II"} if row["patient"] == "P05" else row for row in more_rows()]
     jobs = dry.plan(complete.folder, with_sheet(complete, rows))
-    assert rules(jobs) == {"split_patients", "train_mil", "draw_heatmaps", "make_tables"}
+    assert computing(jobs) == {"split_patients", "train_mil", "make_tables"}
     assert wildcards(jobs, "split_patients", "task") == wildcards(jobs, "train_mil", "task") == {"stage"}
     assert wildcards(jobs, "make_tables", "kind") == {"slide"}
 

@@ -1,0 +1,29 @@
+"""Draw the health of all pretraining runs beside each other, against the images that they have seen."""
+
+import argparse
+import json
+from pathlib import Path
+
+from histossl.cli import run
+from histossl.figures.training_curves import draw_comparison
+from histossl.tables.pretraining import read_lines
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the arguments, the cards and the curves, draw them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--encoders", nargs="+", required=True, help="names")
+    parser.add_argument("--cards", type=Path, nargs="+", required=True, help="encoder.json of each")
+    parser.add_argument("--curves", type=Path, nargs="+", required=True, help="training.jsonl of each")
+    parser.add_argument("--svg", required=True, type=Path)
+    parser.add_argument("--png", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+
+    curves = dict(zip(arguments.encoders, map(read_lines, arguments.curves), strict=True))
+    cards = [json.loads(card.read_text(encoding="utf-8")) for card in arguments.cards]
+    batches = {name: card["training"]["batch"] for name, card in zip(arguments.encoders, cards, strict=True)}
+    draw_comparison(curves, batches, arguments.svg, arguments.png)
+
+
+if __name__ == "__main__":
+    run(main)
