@@ -22,6 +22,7 @@ include: "rules/tissue.smk"
 include: "rules/cohort.smk"
 include: "rules/pretrain.smk"
 include: "rules/features.smk"
+include: "rules/attention.smk"
 include: "rules/slide_eval.smk"
 include: "rules/patch_eval.smk"
 include: "rules/tables.smk"
@@ -33,6 +34,8 @@ rule all:
         plan.tables(CONFIG),
         plan.cohort_pictures(CONFIG),
         plan.view_pictures(CONFIG),
+        attention.figures(CONFIG),
+        attention.tables(CONFIG),
         "results/tables/left_out.csv",
 
 

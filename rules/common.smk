@@ -6,7 +6,7 @@ from functools import cache
 from histossl.cohort.made import forget_untrue
 from histossl.cohort.run_end import print_left_out
 from histossl.cohort.run_start import check_slurm_run, record_unwatched
-from histossl.config import plan
+from histossl.config import attention, plan
 from histossl.config.check import DRAWN, check_config, check_study
 from histossl.config.fingerprint import Entry, fingerprint_script
 from histossl.config.load import load_config
@@ -158,6 +158,11 @@ def imported_files(wildcards):
     """The feature files of a batch, of those slides that have one."""
     files = IMPORTED[wildcards.encoder]
     return [files[slide] for slide in BATCHES[wildcards.batch] if slide in files]
+
+
+def attention_slides(wildcards):
+    """The slides whose patches an encoder's attention is looked at on; none where those of a data set are."""
+    return attention.slides(CONFIG, wildcards.encoder, wildcards.sample, SLIDES)
 
 
 def first_imported_file(wildcards):

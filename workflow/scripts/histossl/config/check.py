@@ -73,6 +73,9 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
             for encoder in plan.patch_encoders(config, task):
                 _check_scale(encoder, config["patch_datasets"][dataset]["spacing_um"], config, f"patch_tasks.{name}")
         _check_embedded(f"patch_tasks.{name}", task, config)
+    if shown := config["attention"]["source"]:
+        _check_name(shown.partition(":")[0], config["patch_datasets"], "attention.source")
+        _check_split(shown, config, "attention.source")
     for name in plan.imported_encoders(config):
         try:
             plan.feature_files(config, name, slides)

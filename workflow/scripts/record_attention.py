@@ -1,0 +1,65 @@
+"""What each attention head of an encoder looks at in some patches, of slides or of a patch data set."""
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from histossl.attention.maps_file import AttentionMaps, write_maps
+from histossl.attention.record import NoAttention, find_layer, record_maps
+from histossl.attention.sample import sample_dataset, sample_slides
+from histossl.cli import run
+from histossl.encoders.encoder_file import load_encoder
+from histossl.features.geometry import Geometry
+from histossl.stain.fit import fit_stain
+
+ELSEWHERE = "its features were made elsewhere, so that there is no network to look into"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the arguments, sample patches, write the maps or why there are none."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="the encoder's name in the config")
+    parser.add_argument("--encoder", type=Path, nargs="*", required=True, help="encoder.pt; none for imported features")
+    parser.add_argument("--source", type=Path, nargs="*", default=[], help="the patch data set; none takes slides")
+    parser.add_argument("--files", type=Path, nargs="*", default=[], help="slides")
+    parser.add_argument("--coords", type=Path, nargs="*", default=[], help="coordinates of each")
+    parser.add_argument("--settings", type=json.loads, required=True, help="see `attention.sample_settings`, JSON")
+    parser.add_argument("--output", type=Path, required=True, help="HDF5")
+    parser.add_argument("--threads", type=int, required=True)
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(arguments.threads)
+    cv2.setNumThreads(1)
+    try:
+        found = look(arguments)
+    except NoAttention as reason:
+        found = AttentionMaps.none(arguments.name, str(reason))
+    write_maps(arguments.output, found)
+
+
+def look(arguments: argparse.Namespace) -> AttentionMaps:
+    """The maps; raises `NoAttention` where there are none."""
+    if not arguments.encoder:
+        raise NoAttention(ELSEWHERE)
+    backbone, card, _ = load_encoder(arguments.encoder[0])
+    find_layer(backbone)  # before patches are read
+    settings, geometry = arguments.settings, Geometry.of_encoder(card)
+    count, seed, normaliser = settings["searched"], settings["seed"], fit_stain(settings["stain"])
+    if arguments.source:
+        at = (arguments.source[0], settings["layout"], settings["split"])
+        names, pictures = sample_dataset(*at, count, settings["all_up_to"], seed, geometry, normaliser)
+    else:
+        names, pictures = sample_slides(arguments.files, arguments.coords, count, seed, geometry, normaliser)
+    if not pictures:
+        raise NoAttention("there is no patch to look at")
+    stacked = np.stack(pictures)
+    maps, whose = record_maps(backbone, card, stacked)
+    field = geometry.input_px / max(geometry.input_px, geometry.resize_px)
+    return AttentionMaps(arguments.name, names, stacked, maps, whose, field)
+
+
+if __name__ == "__main__":
+    run(main)
