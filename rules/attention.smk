@@ -2,18 +2,16 @@
 rule record_attention:
     input:
         encoder=lambda wildcards: attention.encoder_files(CONFIG, wildcards.encoder),
-        source=lambda wildcards: attention.sources(CONFIG, wildcards.encoder, wildcards.sample),
+        source=lambda wildcards: attention.sources(CONFIG, wildcards.encoder),
         coords=lambda wildcards: tile_manifests(
             attention.tiling(CONFIG, wildcards.encoder), attention_slides(wildcards)
         ),
     output:
-        "results/attention/{encoder}/{sample}.h5",
+        [f"results/attention/{{encoder}}/{sample}.h5" for sample in attention.samples(CONFIG)],
     log:
-        "results/logs/record_attention/{encoder}/{sample}.log",
+        "results/logs/record_attention/{encoder}.log",
     benchmark:
-        "results/benchmarks/record_attention/{encoder}/{sample}.tsv"
-    wildcard_constraints:
-        sample=any_of((attention.SAMPLED, attention.DRAWN)),
+        "results/benchmarks/record_attention/{encoder}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: COMPUTE["embed_threads"]
@@ -23,23 +21,18 @@ rule record_attention:
     params:
         script=script("record_attention"),
         code=code("record_attention"),
-        settings=lambda wildcards: as_json(attention.sample_settings(CONFIG, wildcards.encoder, wildcards.sample)),
+        settings=lambda wildcards: as_json(attention.sample_settings(CONFIG, wildcards.encoder)),
         slides=lambda wildcards: [SLIDES[slide].path for slide in attention_slides(wildcards)],
         coords=lambda wildcards: [
             f"results/tiles/{attention.tiling(CONFIG, wildcards.encoder)}/{slide}.h5"
             for slide in attention_slides(wildcards)
         ],
         # Not used by the command: Snakemake does not look at the pictures that a sheet or a folder names.
-        pictures=lambda wildcards: (
-            hash_pictures(attention.shown_dataset(CONFIG))
-            if wildcards.sample == attention.SAMPLED
-            and attention.sources(CONFIG, wildcards.encoder, attention.SAMPLED)
-            else ""
-        ),
+        pictures=lambda wildcards: [hash_pictures(name) for name in attention.pictured(CONFIG, wildcards.encoder)],
     shell:
-        "python {params.script:q} --name={wildcards.encoder:q} --encoder {input.encoder:q} --source {input.source:q}"
-        " --files {params.slides:q} --coords {params.coords:q} --settings={params.settings:q} --output={output:q}"
-        " --threads={threads} > {log:q} 2>&1"
+        "python {params.script:q} --name={wildcards.encoder:q} --encoder {input.encoder:q} --files {params.slides:q}"
+        " --coords {params.coords:q} --settings={params.settings:q} --outputs {output:q} --threads={threads}"
+        " > {log:q} 2>&1"
 
 
 rule draw_attention:

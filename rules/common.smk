@@ -162,7 +162,7 @@ def imported_files(wildcards):
 
 def attention_slides(wildcards):
     """The slides whose patches an encoder's attention is looked at on; none where those of a data set are."""
-    return attention.slides(CONFIG, wildcards.encoder, wildcards.sample, SLIDES)
+    return attention.slides(CONFIG, wildcards.encoder, SLIDES)
 
 
 def first_imported_file(wildcards):

@@ -2,17 +2,20 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from torch import nn
 
 from histossl.attention.maps_file import AttentionMaps, write_maps
 from histossl.attention.record import NoAttention, find_layer, record_maps
 from histossl.attention.sample import sample_dataset, sample_slides
 from histossl.cli import run
-from histossl.encoders.encoder_file import load_encoder
+from histossl.encoders.encoder_file import EncoderCard, load_encoder
 from histossl.features.geometry import Geometry
 from histossl.stain.fit import fit_stain
 
@@ -20,39 +23,42 @@ ELSEWHERE = "its features were made elsewhere, so that there is no network to lo
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read the arguments, sample patches, write the maps or why there are none."""
+    """Read the arguments; of each sample of patches write the maps, or why there are none."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="the encoder's name in the config")
     parser.add_argument("--encoder", type=Path, nargs="*", required=True, help="encoder.pt; none for imported features")
-    parser.add_argument("--source", type=Path, nargs="*", default=[], help="the patch data set; none takes slides")
-    parser.add_argument("--files", type=Path, nargs="*", default=[], help="slides")
+    parser.add_argument("--files", type=Path, nargs="*", default=[], help="slides, for a sample without a source")
     parser.add_argument("--coords", type=Path, nargs="*", default=[], help="coordinates of each")
     parser.add_argument("--settings", type=json.loads, required=True, help="see `attention.sample_settings`, JSON")
-    parser.add_argument("--output", type=Path, required=True, help="HDF5")
+    parser.add_argument("--outputs", type=Path, nargs="+", required=True, help="HDF5, for each of the settings")
     parser.add_argument("--threads", type=int, required=True)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
-    try:
-        found = look(arguments)
-    except NoAttention as reason:
-        found = AttentionMaps.none(arguments.name, str(reason))
-    write_maps(arguments.output, found)
+    network = load_encoder(arguments.encoder[0])[:2] if arguments.encoder else None
+    for settings, output in zip(arguments.settings, arguments.outputs, strict=True):
+        try:
+            found = look(arguments, network, settings)
+        except NoAttention as reason:
+            found = AttentionMaps.none(arguments.name, str(reason))
+        write_maps(output, found)
 
 
-def look(arguments: argparse.Namespace) -> AttentionMaps:
-    """The maps; raises `NoAttention` where there are none."""
-    if not arguments.encoder:
+def look(
+    arguments: argparse.Namespace, network: tuple[nn.Module, EncoderCard] | None, settings: Mapping[str, Any]
+) -> AttentionMaps:
+    """The maps on one sample; raises `NoAttention` where there are none."""
+    if network is None:
         raise NoAttention(ELSEWHERE)
-    backbone, card, _ = load_encoder(arguments.encoder[0])
+    backbone, card = network
     find_layer(backbone)  # before patches are read
-    settings, geometry = arguments.settings, Geometry.of_encoder(card)
-    count, seed, normaliser = settings["searched"], settings["seed"], fit_stain(settings["stain"])
-    if arguments.source:
-        at = (arguments.source[0], settings["layout"], settings["split"])
-        names, pictures = sample_dataset(*at, count, settings["all_up_to"], seed, geometry, normaliser)
+    geometry = Geometry.of_encoder(card)
+    common = (settings["searched"], settings["seed"], geometry, fit_stain(settings["stain"]))
+    if settings["source"]:
+        source = Path(settings["source"]), settings["layout"], settings["split"], settings["all_up_to"]
+        names, pictures = sample_dataset(*source, *common)
     else:
-        names, pictures = sample_slides(arguments.files, arguments.coords, count, seed, geometry, normaliser)
+        names, pictures = sample_slides(arguments.files, arguments.coords, *common)
     if not pictures:
         raise NoAttention("there is no patch to look at")
     stacked = np.stack(pictures)

@@ -20,7 +20,11 @@ EDITED = {
     "cohort/summary.py": "`summarise_cohort`, `list_left_out`",
     "ssl/byol.py": "*training*",
     "ssl/view_sheet.py": "`draw_views`",
-    "encoders/weight_file.py": "`export_encoder`, *features*",
+    "encoders/weight_file.py": "`export_encoder`, *features*, *attention*",
+    "attention/record.py": "*attention*",
+    "attention/pictures.py": "`draw_attention`",
+    "attention/components.py": "`score_attention`",
+    "phantom/components.py": "`draw_components`, `score_attention`",
     "features/foreign_features.py": "`describe_features`, `import_features`, `list_left_out`, *slide tasks*",
     "features/patch_features.py": "*patch features*",
     "features/embed_slides.py": "*slide features*",
@@ -31,6 +35,7 @@ EDITED = {
     "tables/pretraining.py": "`summarise_pretraining`",
     "tables/study.py": "`compare_study`",
     "config/plan.py": "nothing",
+    "config/attention.py": "nothing",
     "devices/lease.py": "nothing",
 }
 """By module, what an edit of it runs again, in the words of docs/reruns.md."""

@@ -12,8 +12,8 @@ CHANCE, NO_MAPS = "chance", "no attention"
 CAPTION = (
     "Average precision with which the attention of each head picks a component of the drawn tissue, among the patch "
     "tokens of all patches; a token is of a component that covers at least half of it, and each patch's attention is "
-    "divided by its sum. chance: the share of tokens that are of the component, which is what a head without preference "
-    "has; one below it turns away from the component. Empty where no token is of it."
+    "divided by its sum. chance: the share of tokens that are of the component, which is what a head without a "
+    "preference has; one below it turns away from the component. Empty where no token is of it."
 )
 
 

@@ -24,19 +24,28 @@ def shown_dataset(config: Config) -> str:
     return (config["attention"]["source"] or "").partition(":")[0]
 
 
-def sources(config: Config, encoder: str, sample: str) -> list[str]:
-    """The patch data set that is looked at; none where patches are sampled from slides, or there is no network."""
-    if not encoder_files(config, encoder):
-        return []
-    if sample == DRAWN:
-        return [DRAWN_SOURCE]
+def samples(config: Config) -> list[str]:
+    """What is looked at."""
+    return [SAMPLED, *([DRAWN] if config["phantom"] else [])]
+
+
+def sources(config: Config, encoder: str) -> list[str]:
+    """The patch data sets that are looked at; none where there is no network."""
     shown = shown_dataset(config)
-    return [config["patch_datasets"][shown]["source"]] if shown else []
+    wanted = [config["patch_datasets"][shown]["source"]] if shown else []
+    wanted += [DRAWN_SOURCE] if config["phantom"] else []
+    return wanted if encoder_files(config, encoder) else []
 
 
-def slides(config: Config, encoder: str, sample: str, cohort: Collection[str]) -> list[str]:
+def pictured(config: Config, encoder: str) -> list[str]:
+    """The data set of `attention.source`, where the encoder looks at it."""
+    shown = shown_dataset(config)
+    return [shown] if shown and encoder_files(config, encoder) else []
+
+
+def slides(config: Config, encoder: str, cohort: Collection[str]) -> list[str]:
     """The slides whose patches are sampled: those of the least hash with the seed, so that a new one changes little."""
-    if not encoder_files(config, encoder) or sources(config, encoder, sample):
+    if not encoder_files(config, encoder) or shown_dataset(config):
         return []
     seed = config["attention"]["seed"]
     return sorted(cohort, key=lambda slide: (zlib.crc32(f"{seed} {slide}".encode()), slide))[:SLIDES]
@@ -58,20 +67,21 @@ def tiling(config: Config, encoder: str) -> str:
     )
 
 
-def sample_settings(config: Config, encoder: str, sample: str) -> dict[str, Any]:
-    """What decides which patches are looked at and how they look, beside where they come from."""
+def sample_settings(config: Config, encoder: str) -> list[dict[str, Any]]:
+    """For each of `samples`, what decides which patches are looked at and how they look."""
     common = {key: config["attention"][key] for key in ("searched", "seed")}
-    if sample == DRAWN:
-        return {**common, "all_up_to": 0, "layout": "", "split": DRAWN_SPLIT, "stain": None}
+    drawn = {"source": DRAWN_SOURCE, "layout": "", "split": DRAWN_SPLIT, "all_up_to": 0, "stain": None}
     if shown := shown_dataset(config):
-        return {
-            **common,
-            "all_up_to": config["attention"]["patches"],
+        sampled = {
+            "source": config["patch_datasets"][shown]["source"],
             "layout": plan.patch_layout(config, shown),
             "split": config["attention"]["source"].partition(":")[2],
+            "all_up_to": config["attention"]["patches"],
             "stain": plan.stain_settings(config, "patch_datasets", shown),
         }
-    return {**common, "stain": plan.stain_settings(config, "tilings", tiling(config, encoder))}
+    else:
+        sampled = {"source": None, "stain": plan.stain_settings(config, "tilings", tiling(config, encoder))}
+    return [{**common, **{SAMPLED: sampled, DRAWN: drawn}[sample]} for sample in samples(config)]
 
 
 def figure_settings(config: Config) -> dict[str, Any]:
