@@ -19,7 +19,7 @@ from histossl.encoders.encoder_file import EncoderCard, load_encoder
 from histossl.features.geometry import Geometry
 from histossl.stain.fit import fit_stain
 
-ELSEWHERE = "its features were made elsewhere, so that there is no network to look into"
+ELSEWHERE = "its features were made elsewhere, without a network to look into"
 
 
 def main(argv: list[str] | None = None) -> None:

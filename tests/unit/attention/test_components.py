@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from histossl.attention.components import CHANCE, NO_MAPS, cover_tokens, score_heads, summarise_heads
+from histossl.attention.components import BRIGHT, CHANCE, DARK, NO_MAPS, cover_tokens, score_heads, summarise_heads
 from histossl.attention.maps_file import AttentionMaps
 
 RNG = np.random.default_rng(0)
@@ -48,11 +48,19 @@ def test_rows_are_heads_and_chance_with_patches_matched_by_name():
     shares = np.zeros((3, 8, 8))
     shares[1, :4], shares[2, :, :2] = 1, 1
     maps = np.stack([cover_tokens(shares[[2, 1]], 4), np.ones((2, 4, 4))], axis=1).astype(np.float32)
-    found = AttentionMaps("a", ["third", "second"], np.zeros((2, 8, 8, 3), np.uint8), maps + 1e-3)
-    rows = summarise_heads(found, ["first", "second", "third"], {"nuclei": shares, "lumen": 0 * shares})
-    assert [row["head"] for row in rows] == ["1", "2", CHANCE]
+    pictures = np.repeat((200 - 100 * shares[[2, 1], ..., None]).astype(np.uint8), 3, axis=-1)  # it is darker
+    rows = summarise_heads(
+        AttentionMaps("a", ["third", "second"], pictures, maps + np.float32(1e-3)),
+        ["first", "second", "third"],
+        {"nuclei": shares, "lumen": 0 * shares},
+    )
+    assert [row["head"] for row in rows] == ["1", "2", DARK, BRIGHT, CHANCE]
     prevalence = (8 + 4) / 32
-    assert [row["nuclei"] for row in rows] == [pytest.approx(1), pytest.approx(prevalence), pytest.approx(prevalence)]
-    assert [row["lumen"] for row in rows] == [None, None, 0]
+    one, two, dark, bright, chance = (row["nuclei"] for row in rows)
+    assert one == dark == pytest.approx(1, abs=0.02)
+    assert two == chance == pytest.approx(prevalence)
+    assert bright < prevalence
+    assert rows[0]["concentration"] > 0.1 > rows[1]["concentration"] == pytest.approx(0)
+    assert [row["lumen"] for row in rows] == [None] * 4 + [0]
     (row,) = summarise_heads(AttentionMaps.none("b", "a ResNet"), ["first"], {"nuclei": shares})
     assert (row["encoder"], row["head"], row["nuclei"]) == ("b", NO_MAPS, None)

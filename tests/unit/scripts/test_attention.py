@@ -83,14 +83,17 @@ def test_heads_are_scored_on_drawn_tissue(tmp_path, encoder_file):
     )
     with tables["csv"].open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["head"] for row in rows] == [*map(str, range(1, found.maps.shape[1] + 1)), "chance", "no attention"]
-    assert list(rows[0]) == ["encoder", "head", "tokens", "nuclei", "tumour cells", "stroma", "lumen"]
+    assert [row["head"] for row in rows] == [
+        *map(str, range(1, found.maps.shape[1] + 1)),
+        *("dark", "bright", "chance", "no attention"),
+    ]
+    assert list(rows[0]) == ["encoder", "head", "tokens", "nuclei", "tumour cells", "stroma", "lumen", "concentration"]
     assert all(0 <= float(row["stroma"]) <= 1 for row in rows[:-1])
     assert "chance" in tables["md"].read_text(encoding="utf-8")
-    # A head that looks at what is there, on the same patches.
-    planted = np.stack([found.pictures.mean(axis=-1).reshape(-1, 2, 16, 2, 16).mean(axis=(2, 4))], axis=1)
-    write_maps(tmp_path / "maps.h5", replace(found, maps=planted.astype(np.float32)))
+    # A head that looks at what is bright.
+    grey = found.pictures.mean(axis=-1).reshape(-1, 2, 16, 2, 16).mean(axis=(2, 4))
+    write_maps(tmp_path / "maps.h5", replace(found, maps=grey[:, None].astype(np.float32)))
     score_attention.main(["--maps", str(tmp_path / "maps.h5"), f"--components={components}", *outputs])
     with tables["csv"].open(encoding="utf-8") as file:
-        bright, chance = csv.DictReader(file)
-    assert float(bright["lumen"]) > float(chance["lumen"])
+        head, _, bright, chance = csv.DictReader(file)
+    assert float(head["lumen"]) == float(bright["lumen"]) > float(chance["lumen"])

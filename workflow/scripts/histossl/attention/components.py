@@ -7,13 +7,16 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 from histossl.attention.maps_file import AttentionMaps
+from histossl.attention.measures import concentration
 
-CHANCE, NO_MAPS = "chance", "no attention"
+DARK, BRIGHT, CHANCE, NO_MAPS = "dark", "bright", "chance", "no attention"
 CAPTION = (
     "Average precision with which the attention of each head picks a component of the drawn tissue, among the patch "
     "tokens of all patches; a token is of a component that covers at least half of it, and each patch's attention is "
-    "divided by its sum. chance: the share of tokens that are of the component, which is what a head without a "
-    "preference has; one below it turns away from the component. Empty where no token is of it."
+    "divided by its sum. dark and bright: tokens are ranked by their mean grey value instead, as a head of a network "
+    "with random weights may do. chance: the share of tokens that are of the component, which is what a head without a "
+    "preference has; one below it turns away from the component. Empty where no token is of it. concentration: how far "
+    "a head's maps are from even, 0 to 1, on average."
 )
 
 
@@ -56,7 +59,7 @@ def score_heads(maps: np.ndarray, labels: np.ndarray) -> list[float | None]:
 def summarise_heads(
     found: AttentionMaps, names: Sequence[str], components: Mapping[str, np.ndarray]
 ) -> list[dict[str, Any]]:
-    """The rows of an encoder: one for each head and one for chance, with a column for each component.
+    """The rows of an encoder: one for each head and for what heads compare with, a column for each component.
 
     Args:
         found: its maps on drawn patches.
@@ -64,17 +67,23 @@ def summarise_heads(
         components: by name, (N, px, px), the share of each pixel that is of it, 0 to 1.
     """
     if found.reason:
-        return [{"encoder": found.encoder, "head": NO_MAPS, "tokens": "", **dict.fromkeys(components)}]
+        return [
+            {"encoder": found.encoder, "head": NO_MAPS, "tokens": "", **dict.fromkeys([*components, "concentration"])}
+        ]
     place = {name: index for index, name in enumerate(names)}
     chosen = [place[name] for name in found.names]
     heads, side = found.maps.shape[1], found.maps.shape[-1]
+    grey = cover_tokens(found.pictures.mean(axis=-1), side)[:, None]
+    ranked = np.concatenate([found.maps, 255 - grey, grey], axis=1)
     columns = {}
     for name, shares in components.items():
         labels = cover_tokens(shares[chosen], side, found.field) >= 0.5
-        columns[name] = [*score_heads(found.maps, labels), float(labels.mean())]
-    said = [*map(str, range(1, heads + 1)), CHANCE]
+        columns[name] = [*score_heads(ranked, labels), float(labels.mean())]
+    focus = concentration(found.maps).mean(axis=0).tolist()
+    said = [*map(str, range(1, heads + 1)), DARK, BRIGHT, CHANCE]
     return [
         {"encoder": found.encoder, "head": head, "tokens": f"{side} x {side}"}
         | {name: values[row] for name, values in columns.items()}
+        | {"concentration": focus[row] if row < heads else None}
         for row, head in enumerate(said)
     ]
