@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from histossl.attention.figures import draw_heads, draw_mosaic
+from histossl.attention.figures import choose, draw_heads, draw_mosaic
 from histossl.attention.maps_file import read_maps
 from histossl.cli import run
 from histossl.figures.style import draw_sentence
@@ -23,9 +23,10 @@ def main(argv: list[str] | None = None) -> None:
         for files in (arguments.patches, arguments.heads):
             draw_sentence(f"No attention of {found.encoder} is shown: {found.reason}.", *files)
         return
-    for number, name in enumerate(found.names[: settings["patches"]], 1):
-        print(f"patch {number}: {name}")
-    draw_mosaic(found, settings["patches"], settings["mass"], *arguments.patches)
+    chosen = choose(found.pictures, settings["patches"])
+    for number, index in enumerate(chosen, 1):
+        print(f"patch {number}: {found.names[index]}")
+    draw_mosaic(found, chosen, settings["mass"], *arguments.patches)
     draw_heads(found, settings["mass"], *arguments.heads)
 
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from histossl.attention.figures import APART, BLOCK, HEIGHT_IN, STEP, arrange, draw_heads, draw_mosaic
+from histossl.attention.figures import APART, BLOCK, HEIGHT_IN, STEP, arrange, choose, draw_heads, draw_mosaic
 from histossl.attention.maps_file import AttentionMaps
 from histossl.attention.pictures import FADED, LINE, colour_map, enlarge, masked, outlined, overlay
 from histossl.figures.style import PAGE_IN
@@ -34,7 +34,7 @@ def test_figures_are_the_same_bytes_with_names_of_all_kinds(draw, tmp_path):
     contents = set()
     for _ in range(2):
         if draw == "mosaic":
-            draw_mosaic(maps, 4, 0.5, *files)
+            draw_mosaic(maps, [3, 0, 1, 2], 0.5, *files)
         else:
             draw_heads(maps, 0.5, *files)
         contents.add(tuple(path.read_bytes() for path in files))
@@ -46,8 +46,15 @@ def test_figures_are_the_same_bytes_with_names_of_all_kinds(draw, tmp_path):
     assert (picture < 200).mean() > 0.05
 
 
+def test_patches_are_chosen_from_dark_to_bright_and_few_as_they_stand():
+    pictures = np.random.default_rng(1).permutation(100)[:, None, None, None] * np.ones((1, 4, 4, 3))
+    assert pictures[choose(pictures, 4), 0, 0, 0].tolist() == [12, 37, 62, 87]
+    assert choose(pictures[:4], 4) == [0, 1, 2, 3]
+    assert len(set(choose(pictures[:5], 4))) == 4
+
+
 def test_fewer_patches_than_asked_for_are_drawn_too(tmp_path):
-    draw_mosaic(found(count=1), 4, 0.5, tmp_path / "a.svg", tmp_path / "a.png")
+    draw_mosaic(found(count=1), [0], 0.5, tmp_path / "a.svg", tmp_path / "a.png")
     draw_heads(found(count=1, heads=16), 0.5, tmp_path / "a.svg", tmp_path / "a.png")
 
 

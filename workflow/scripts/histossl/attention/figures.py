@@ -1,5 +1,6 @@
 """Two figures of an encoder's attention: all heads' maps on a few patches, and the patches each head singles out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,37 +22,45 @@ BLOCK = 3 * STEP + HEADING
 TITLE_IN, MARGIN_IN = 0.32, 0.75
 BEST = 8
 """Patches of a head's row."""
-SMALL = 6.5
-"""Of letters, points."""
+SMALL, LETTER_SHARE = 6.5, 14.0
+"""Of letters, points, and the most for each inch of a picture's side."""
 NAME_LETTERS = 36
 """Of an encoder's name that titles have room for."""
 
 
-def draw_mosaic(found: AttentionMaps, patches: int, mass: float, svg: Path, png: Path) -> None:
-    """Each of the first `patches` patches with every head's map, overlay, and mask that keeps `mass` of the attention.
+def choose(pictures: np.ndarray, count: int) -> list[int]:
+    """`count` patches from dark to bright, at equal steps of rank; of no more all are taken, as they stand."""
+    if len(pictures) <= count:
+        return list(range(len(pictures)))
+    order = np.argsort(pictures.mean(axis=(1, 2, 3)), kind="stable")
+    return order[((np.arange(count) + 0.5) * len(order) / count).astype(int)].tolist()
+
+
+def draw_mosaic(found: AttentionMaps, chosen: Sequence[int], mass: float, svg: Path, png: Path) -> None:
+    """Each of the `chosen` patches with every head's map, overlay, and mask that keeps `mass` of the attention.
 
     Patches lie side by side and heads in lines as makes the pictures largest on a page.
     """
-    count, heads = min(patches, len(found.maps)), found.maps.shape[1]
+    count, heads = len(chosen), found.maps.shape[1]
     beside, lines, size_in = arrange(count, heads)
     across = -(-heads // lines)
-    kept = keep_mass(found.maps[:count], mass)
+    small = min(SMALL, LETTER_SHARE * size_in)
     width, height = beside * (across + 1) * STEP + (beside - 1) * APART, -(-count // beside) * lines * BLOCK
     with drawing(PAGE_IN, height * size_in + TITLE_IN, svg, png) as figure:
         axes = _sheet(figure, width, height, size_in)
-        for index, patch in enumerate(found.pictures[:count]):
-            row, column = divmod(index, beside)
+        for number, index in enumerate(chosen):
+            patch, maps = found.pictures[index], found.maps[index]
+            row, column = divmod(number, beside)
             left, top = column * ((across + 1) * STEP + APART), row * lines * BLOCK + HEADING
-            _place(axes, patch, left, top, f"patch {index + 1}")
+            _place(axes, patch, left, top, f"patch {number + 1}", small)
             for below, said in enumerate(("over the\npatch", f"mask of\n{mass:.0%}"), 1):
-                axes.text(left + 0.92, top + below * STEP + 0.5, said, ha="right", va="center", fontsize=SMALL)
-            for head in range(heads):
+                axes.text(left + 0.92, top + below * STEP + 0.5, said, ha="right", va="center", fontsize=small)
+            for head, (values, kept) in enumerate(zip(maps, keep_mass(maps, mass), strict=True)):
                 line, place = divmod(head, across)
                 at, first = left + (place + 1) * STEP, top + line * BLOCK
-                values = found.maps[index, head]
-                _place(axes, colour_map(values, len(patch)), at, first, f"head {head + 1}")
+                _place(axes, colour_map(values, len(patch)), at, first, f"head {head + 1}", small)
                 _place(axes, overlay(patch, values), at, first + STEP)
-                _place(axes, masked(patch, kept[index, head]), at, first + 2 * STEP)
+                _place(axes, masked(patch, kept), at, first + 2 * STEP)
         _title(figure, f"{_brief(found.encoder)}: attention {found.whose}")
         _colour_bar(figure)
 
@@ -101,9 +110,9 @@ def _sheet(figure: Figure, width: float, height: float, size_in: float, left_in:
     return axes
 
 
-def _place(axes: Axes, picture: np.ndarray, left: float, top: float, heading: str = "") -> None:
+def _place(axes: Axes, picture: np.ndarray, left: float, top: float, heading: str = "", points: float = SMALL) -> None:
     axes.imshow(picture, extent=(left, left + 1, top + 1, top), aspect="auto", interpolation="antialiased")
-    axes.text(left + 0.5, top - 0.05, heading, ha="center", va="bottom", fontsize=SMALL)
+    axes.text(left + 0.5, top - 0.05, heading, ha="center", va="bottom", fontsize=points)
 
 
 def _title(figure: Figure, text: str) -> None:
