@@ -17,7 +17,7 @@ from torch import nn
 from histossl.encoders.encoder_file import EncoderCard
 from histossl.encoders.pooling import Pooled
 
-BATCH = 16
+BATCH = 8
 CLASS_TOKEN, MEAN = "of the class token", "of the patch tokens, their mean"
 """Whose attention a map shows."""
 
