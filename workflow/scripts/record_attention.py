@@ -9,15 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import nn
 
 from histossl.attention.maps_file import AttentionMaps, write_maps
 from histossl.attention.record import NoAttention, find_layer, record_maps
-from histossl.attention.sample import sample_dataset, sample_slides
+from histossl.attention.sample import draw_sample
 from histossl.cli import run
-from histossl.encoders.encoder_file import EncoderCard, load_encoder
+from histossl.encoders.encoder_file import load_encoder
 from histossl.features.geometry import Geometry
-from histossl.stain.fit import fit_stain
 
 ELSEWHERE = "its features were made elsewhere, without a network to look into"
 
@@ -35,30 +33,22 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
-    network = load_encoder(arguments.encoder[0])[:2] if arguments.encoder else None
     for settings, output in zip(arguments.settings, arguments.outputs, strict=True):
         try:
-            found = look(arguments, network, settings)
+            found = look(arguments, settings)
         except NoAttention as reason:
             found = AttentionMaps.none(arguments.name, str(reason))
         write_maps(output, found)
 
 
-def look(
-    arguments: argparse.Namespace, network: tuple[nn.Module, EncoderCard] | None, settings: Mapping[str, Any]
-) -> AttentionMaps:
+def look(arguments: argparse.Namespace, settings: Mapping[str, Any]) -> AttentionMaps:
     """The maps on one sample; raises `NoAttention` where there are none."""
-    if network is None:
+    if not arguments.encoder:
         raise NoAttention(ELSEWHERE)
-    backbone, card = network
+    backbone, card, _ = load_encoder(arguments.encoder[0])
     find_layer(backbone)  # before patches are read
     geometry = Geometry.of_encoder(card)
-    common = (settings["searched"], settings["seed"], geometry, fit_stain(settings["stain"]))
-    if settings["source"]:
-        source = Path(settings["source"]), settings["layout"], settings["split"], settings["all_up_to"]
-        names, pictures = sample_dataset(*source, *common)
-    else:
-        names, pictures = sample_slides(arguments.files, arguments.coords, *common)
+    names, pictures = draw_sample(settings, arguments.files, arguments.coords, geometry)
     if not pictures:
         raise NoAttention("there is no patch to look at")
     stacked = np.stack(pictures)

@@ -1,9 +1,10 @@
 """Patches to look at, drawn by a seed: of slides, or of a patch data set."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +14,28 @@ from histossl.patch_datasets.listing import check_split, read_patch_dataset
 from histossl.patch_datasets.pictures import read_patch
 from histossl.slides.patches import read_patches
 from histossl.slides.reader import Slide
+from histossl.stain.fit import fit_stain
 from histossl.stain.normaliser import Normaliser
 from histossl.tiles.coords_file import read_coords
 
 Sample = tuple[list[str], list[np.ndarray]]
 """Names of patches, and what a network is given of each, (px, px, 3) uint8 RGB."""
+
+
+def draw_sample(
+    settings: Mapping[str, Any], files: Sequence[Path], coords: Sequence[Path], geometry: Geometry
+) -> Sample:
+    """Draw patches as one of the settings of `histossl.config.attention.sample_settings` asks for.
+
+    Raises:
+        UserError: see `sample_dataset`; or the reference of the stain can't be used.
+    """
+    common = (settings["searched"], settings["seed"], geometry, fit_stain(settings["stain"]))
+    if settings["source"] is None:
+        return sample_slides(files, coords, *common)
+    return sample_dataset(
+        Path(settings["source"]), settings["layout"], settings["split"], settings["all_up_to"], *common
+    )
 
 
 def sample_slides(
