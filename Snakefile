@@ -22,6 +22,7 @@ include: "rules/tissue.smk"
 include: "rules/cohort.smk"
 include: "rules/pretrain.smk"
 include: "rules/features.smk"
+include: "rules/attention.smk"
 include: "rules/slide_eval.smk"
 include: "rules/heatmaps.smk"
 include: "rules/patch_eval.smk"
@@ -37,6 +38,8 @@ rule all:
         plan.view_pictures(CONFIG),
         heatmap_files(CONFIG),
         figures.figures(CONFIG),
+        attention.figures(CONFIG),
+        attention.tables(CONFIG),
         "results/tables/left_out.csv",
 
 

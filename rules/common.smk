@@ -6,7 +6,7 @@ from functools import cache
 from histossl.cohort.made import forget_untrue
 from histossl.cohort.run_end import print_left_out
 from histossl.cohort.run_start import check_places, check_slurm_run, record_unwatched
-from histossl.config import figures, plan
+from histossl.config import attention, figures, plan
 from histossl.config.check import DRAWN, check_config, check_study
 from histossl.config.fingerprint import Entry, fingerprint_script
 from histossl.config.heatmaps import heatmap_files, largest_fraction
@@ -167,6 +167,11 @@ def imported_files(wildcards):
     """The feature files of a batch, of those slides that have one."""
     files = IMPORTED[wildcards.encoder]
     return [files[slide] for slide in BATCHES[wildcards.batch] if slide in files]
+
+
+def attention_slides(wildcards):
+    """The slides whose patches an encoder's attention is looked at on; none where those of a data set are."""
+    return attention.slides(CONFIG, wildcards.encoder, SLIDES)
 
 
 def first_imported_file(wildcards):

@@ -75,6 +75,7 @@ def test_each_job_is_submitted_once_and_small_ones_travel_together(chain):
         "embed_patches": 1,
         "embed_slides": 1,
         "train_mil": 1,
+        "record_attention": 1,
         "probes": 1,
         "heatmaps": 1,
     }

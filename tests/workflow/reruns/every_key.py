@@ -118,6 +118,7 @@ def furnish(place: Workplace) -> None:
 
 
 CHANGES: dict[str, dict[str, Any]] = {
+    "attention.source": {"attention.source": "phantom:test"},
     "encoders.*.features.folder": {"encoders.imported.features.folder": "features2"},
     "encoders.*.pretrain.epochs": {"encoders.dino.pretrain.epochs": 1, "encoders.dino.pretrain.steps": None},
     "encoders.*.pretrain.exclude_patients_of": {"encoders.dino.pretrain.exclude_patients_of": ["stage"]},

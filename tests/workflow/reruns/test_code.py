@@ -20,8 +20,12 @@ EDITED = {
     "cohort/summary.py": "`summarise_cohort`, `list_left_out`",
     "ssl/byol.py": "*training*",
     "ssl/view_sheet.py": "`draw_views`",
-    "encoders/weight_file.py": "`export_encoder`, *features*",
     "features/foreign_features.py": "`describe_features`, `import_features`, `list_left_out`, *costs*, *slide tasks*",
+    "encoders/weight_file.py": "`export_encoder`, *features*, *attention*",
+    "attention/record.py": "*attention*",
+    "attention/pictures.py": "`draw_attention`",
+    "attention/components.py": "`score_attention`",
+    "phantom/components.py": "`draw_components`, `score_attention`",
     "features/patch_features.py": "*patch features*",
     "features/embed_slides.py": "*slide features*",
     "splits/folds.py": "`split_patients`, *slide tasks*",
@@ -37,6 +41,7 @@ EDITED = {
     "figures/cost.py": "*costs*",
     "tables/study.py": "`compare_study`",
     "config/plan.py": "nothing",
+    "config/attention.py": "nothing",
     "devices/lease.py": "nothing",
 }
 """By module, what an edit of it runs again, in the words of docs/reruns.md."""

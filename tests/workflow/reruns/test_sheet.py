@@ -33,7 +33,7 @@ def test_a_changed_label_runs_its_task_and_an_encoder_that_leaves_its_patients_o
     rows = [{**row, "subtype": ""} if row["slide"] == "P06-1" else row for row in more_rows()]
     config = with_sheet(complete, rows)
     jobs = dry.plan(complete.folder, config)
-    assert computing(jobs) - {"compare_study"} == {"split_patients", "train_mil", "make_tables"}
+    assert computing(jobs) - {"compare_study"} == {"split_patients", "train_mil", "draw_heatmaps", "make_tables"}
     assert wildcards(jobs, "train_mil", "task") == {"subtype", "centres", "dealt"}
     jobs = dry.plan(complete.folder, with_values(config, {"encoders.simclr.pretrain.exclude_patients_of": ["subtype"]}))
     assert wildcards(jobs, "choose_slides", "encoder") == wildcards(jobs, "pretrain", "encoder") == {"simclr"}
@@ -75,7 +75,7 @@ def test_a_new_slide_is_prepared_alone_and_no_task_without_its_label_is_split_ag
 def test_a_new_label_concerns_its_task_alone(complete, dry):
     rows = [{**row, "stage": "II"} if row["patient"] == "P05" else row for row in more_rows()]
     jobs = dry.plan(complete.folder, with_sheet(complete, rows))
-    assert computing(jobs) == {"split_patients", "train_mil", "make_tables"}
+    assert computing(jobs) == {"split_patients", "train_mil", "draw_heatmaps", "make_tables"}
     assert wildcards(jobs, "split_patients", "task") == wildcards(jobs, "train_mil", "task") == {"stage"}
     assert wildcards(jobs, "make_tables", "kind") == {"slide"}
 

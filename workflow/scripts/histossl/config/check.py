@@ -76,6 +76,9 @@ def check_config(config: Mapping[str, Any], slides: Mapping[str, SlideRow]) -> N
     chosen = config["heatmaps"]["slides"]
     for slide in [] if isinstance(chosen, int) else chosen:
         _check_name(slide, slides, "heatmaps.slides", "slide sheet")
+    if shown := config["attention"]["source"]:
+        _check_name(shown.partition(":")[0], config["patch_datasets"], "attention.source")
+        _check_split(shown, config, "attention.source")
     for name in plan.imported_encoders(config):
         try:
             plan.feature_files(config, name, slides)

@@ -8,7 +8,12 @@ from histossl.phantom.tumour import draw_tumour
 
 
 def paint(
-    regions: np.ndarray, spacing_um: float, arrangement: str, cells_per_mm2: float, rng: np.random.Generator
+    regions: np.ndarray,
+    spacing_um: float,
+    arrangement: str,
+    cells_per_mm2: float,
+    rng: np.random.Generator,
+    kind: type[Section] = Section,
 ) -> Section:
     """Draw a section whose tissues are given.
 
@@ -18,11 +23,12 @@ def paint(
         arrangement: "ductal" (nests) or "lobular" (files).
         cells_per_mm2: tumour cells in tumour regions.
         rng: source of all randomness.
+        kind: what the section is; one that takes note of what it is made of is drawn alike.
 
     Returns:
         The section with its dye layers (4 H, 4 W), plus margins, filled in.
     """
-    section = Section(regions, spacing_um, rng)
+    section = kind(regions, spacing_um, rng)
     structures.lay_grounds(section)
     structures.draw_adipocytes(section)
     structures.draw_stroma_cells(section)

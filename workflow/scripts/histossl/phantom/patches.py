@@ -5,7 +5,7 @@ Patches are cut out of one section a patient, drawn by the same functions as the
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -37,7 +37,10 @@ INTRUDERS = {
 
 @dataclass(frozen=True)
 class Patch:
-    """One patch of a data set; `target` is the share of its area covered by tumour cells."""
+    """One patch of a data set; `target` is the share of its area covered by tumour cells.
+
+    `components` are what its section takes note of: the share of each pixel that is of it, (H, W) float32, by name.
+    """
 
     name: str
     image: np.ndarray
@@ -45,6 +48,7 @@ class Patch:
     split: str
     group: str
     target: float
+    components: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,14 @@ ARMS = {
 }
 
 
-def draw_classes(arm: Arm, patches_per_class: int, patch_px: int, spacing_um: float, seed: int) -> Iterator[Patch]:
+def draw_classes(
+    arm: Arm,
+    patches_per_class: int,
+    patch_px: int,
+    spacing_um: float,
+    seed: int,
+    kind: type[Section] = Section,
+) -> Iterator[Patch]:
     """Draw a classification data set, patient by patient, all classes from each.
 
     Args:
@@ -82,6 +93,7 @@ def draw_classes(arm: Arm, patches_per_class: int, patch_px: int, spacing_um: fl
         patch_px: side of a patch, pixels.
         spacing_um: µm per pixel of the patches, at least 0.5.
         seed: the cohort's seed.
+        kind: of the sections that patches are cut from.
     """
     split = "test" if arm.content == "test" else "train"
     for first in range(0, patches_per_class, PATCHES_PER_PATIENT_AND_CLASS):
@@ -92,13 +104,20 @@ def draw_classes(arm: Arm, patches_per_class: int, patch_px: int, spacing_um: fl
         wanted = np.repeat(np.arange(len(CLASSES), dtype=np.uint8), count).reshape(len(CLASSES), count)
         regions = _mix(grid.spread(wanted), grid, rng)
         subtype = ("ductal", "lobular")[int(rng.integers(2))]
-        section = paint(regions, DRAWN_SPACING_UM, subtype, rng.uniform(3000, 7500), rng)
+        section = paint(regions, DRAWN_SPACING_UM, subtype, rng.uniform(3000, 7500), rng, kind)
+        layers = section.components()
         stain = vary(arm.stains[patient % len(arm.stains)], arm.variation, stain_rng)
         group = f"{arm.groups}{patient + 1:02d}"
         for row, column in np.ndindex(wanted.shape):
             label = CLASSES[wanted[row, column]]
             image, target = _cut(section, grid, row, column, patch_px, stain, arm.variation / 2, stain_rng, look_rng)
-            yield Patch(f"{label}_{group}_{column}", image, label, split, group, target)
+            components = {
+                name: cv2.resize(
+                    layer[grid.box(row, column)].astype(np.float32), (patch_px, patch_px), interpolation=cv2.INTER_AREA
+                )
+                for name, layer in layers.items()
+            }
+            yield Patch(f"{label}_{group}_{column}", image, label, split, group, target, components)
 
 
 def draw_cellularity(

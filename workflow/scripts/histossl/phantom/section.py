@@ -78,6 +78,10 @@ class Section:
         """Return the layer without its margin."""
         return layer[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
 
+    def components(self) -> dict[str, np.ndarray]:
+        """What the section takes note of: layers without margin, by name, (H, W) bool; none here."""
+        return {}
+
     def has(self, name: str) -> bool:
         """Whether any of the section is of this class."""
         return bool((self.regions == CODE[name]).any())

@@ -1,0 +1,1 @@
+"""What the attention heads of encoders look at in a patch."""
