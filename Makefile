@@ -16,6 +16,7 @@ $(VENV)/installed: pyproject.toml envs/constraints.txt
 # The whole chain on a cohort that it draws itself; the tables are printed at the end.
 demo: setup
 	snakemake --cores $(CORES)
+	snakemake --cores 1 --report results/report.html
 	python workflow/scripts/print_tables.py results/tables/*.md
 
 test: setup

@@ -25,15 +25,17 @@ include: "rules/features.smk"
 include: "rules/slide_eval.smk"
 include: "rules/patch_eval.smk"
 include: "rules/tables.smk"
+include: "rules/report.smk"
+
+
+report: "report/workflow.rst"
 
 
 rule all:
     default_target: True
     input:
-        plan.tables(CONFIG),
-        plan.cohort_pictures(CONFIG),
-        plan.view_pictures(CONFIG),
-        "results/tables/left_out.csv",
+        RESULTS,
+        PAGES,
 
 
 rule tiles:
@@ -50,6 +52,8 @@ rule features:
 
 
 onstart:
+    if workflow.is_main_process:
+        explained(record_run, RECORDS, CONFIG, Path(workflow.basedir), workflow.executor_plugin.name)
     if workflow.executor_plugin.name == "slurm":
         explained(check_slurm_run, SLIDES, Path.cwd())
         explained(record_unwatched, workflow)

@@ -30,7 +30,15 @@ rule draw_cohort:
         tissue_manifests(SLIDES),
         lambda wildcards: tile_manifests(wildcards.tiling, SLIDES),
     output:
-        directory("results/figures/cohort/{tiling}"),
+        # The first 99 pages, of 30 slides each: a report of all of a large cohort would be too large to open.
+        report(
+            directory("results/figures/cohort/{tiling}"),
+            patterns=["page_0{page}.jpg"],
+            caption="../report/cohort.rst",
+            category=COHORT,
+            subcategory="Contact sheets",
+            labels={"tiling": "{tiling}", "page": "{page}"},
+        ),
     log:
         "results/logs/draw_cohort/{tiling}.log",
     localrule: True

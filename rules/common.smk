@@ -15,6 +15,7 @@ from histossl.config.sheets import read_slide_sheet
 from histossl.config.stains import table_stains
 from histossl.errors import UserError
 from histossl.patch_datasets.listing import fingerprint_pictures
+from histossl.report.run_record import record_run
 
 
 def explained(read, *arguments):

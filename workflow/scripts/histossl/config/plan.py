@@ -389,6 +389,17 @@ def tables(config: Config) -> list[str]:
     return tables + [f"results/tables/{kind}_pairs.csv" for kind in compared]
 
 
+def pages(config: Config) -> dict[str, list[str]]:
+    """By table, the CSVs that its page in the report shows: its own, and that of pairs where there is one."""
+    made = [*tables(config), "results/tables/left_out.csv", "results/tables/costs.csv"]
+    names = [Path(file).stem for file in made if file.endswith(".csv")]
+    files = {name: [f"results/tables/{name}.csv"] for name in names if not name.endswith("_pairs")}
+    for name in files:
+        if f"{name}_pairs" in names:
+            files[name].append(f"results/tables/{name}_pairs.csv")
+    return files
+
+
 def cohort_pictures(config: Config) -> list[str]:
     """The contact sheets of each tiling."""
     return [f"results/figures/cohort/{tiling}" for tiling in config["tilings"]]
