@@ -1,4 +1,4 @@
-"""Make of a table one page whose columns can be sorted: as printed, its notes, and all columns of its CSVs."""
+"""Make of a table one page whose columns can be sorted: as printed, its notes, and what else its CSVs hold."""
 
 import argparse
 from pathlib import Path
@@ -17,7 +17,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="the page (.html)")
     arguments = parser.parse_args(argv)
     printed = read_markdown(arguments.markdown)
-    further = [read_csv(path) for path in arguments.csv]
+    shown = [list(section.columns) for section in printed.sections]
+    further = [table for table in map(read_csv, arguments.csv) if list(table.columns) not in shown]
     write_text_whole(arguments.output, html_page(printed.title, printed.sections, printed.notes, further))
 
 

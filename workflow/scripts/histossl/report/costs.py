@@ -79,16 +79,16 @@ def _add_up(jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     peak_mb = max((job["rss_mb"] for job in jobs if job["rss_mb"] is not None), default=None)
     return {
         "jobs": len(jobs),
-        "hours": sum(job["s"] for job in jobs) / 3600,
+        "hours": _hours(job["s"] for job in jobs),
         "cpu_hours": _hours(job["cpu_s"] for job in jobs),
-        "gpu_hours": None if None in gpu_s else sum(gpu_s) / 3600,
-        "longest_job_hours": max(job["s"] for job in jobs) / 3600,
-        "peak_gb": None if peak_mb is None else peak_mb * 2**20 / 1e9,
+        "gpu_hours": None if None in gpu_s else _hours(gpu_s),
+        "longest_job_hours": _hours([max(job["s"] for job in jobs)]),
+        "peak_gb": None if peak_mb is None else round(peak_mb * 2**20 / 1e9, 3),
         "gpus": "; ".join(sorted({name for job in jobs for name in job["names"]})),
     }
 
 
 def _hours(seconds: Iterable[float | None]) -> float | None:
-    """Their sum; None where none was measured. Those that were not are jobs of less than a second."""
+    """Their sum; None where none was measured. Those that were not are jobs of a second or two."""
     measured = [each for each in seconds if each is not None]
-    return sum(measured) / 3600 if measured else None
+    return round(sum(measured) / 3600, 4) if measured else None

@@ -5,6 +5,8 @@ from html import escape
 
 from histossl.tables.render import Section, numeric
 
+MOST_ROWS = 2000
+"""Of a table: a browser is slow with many more, and the CSV has them all."""
 STYLE = """
 :root { color-scheme: light; }
 body { font: 14px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 1.5rem; }
@@ -73,8 +75,10 @@ def _table(section: Section) -> str:
         f'<th{kind}><button type="button">{escape(column)}</button></th>'
         for column, kind in zip(section.columns, kinds, strict=True)
     )
+    rows = section.rows[:MOST_ROWS]
+    cut = f"<p>The first {MOST_ROWS} of {len(section.rows)} rows; the CSV has all.</p>" if rows != section.rows else ""
     body = "\n".join(
         "<tr>" + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
-        for row in section.rows
+        for row in rows
     )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+    return f'{cut}<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'

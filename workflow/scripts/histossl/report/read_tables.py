@@ -9,8 +9,6 @@ from pathlib import Path
 from histossl.errors import UserError
 from histossl.tables.render import Figures, Section
 
-MOST_ROWS = 2000
-"""Rows of a page; a browser is slow with many more, and the CSV has them all."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf|-inf|", re.IGNORECASE)
 
 
@@ -58,7 +56,7 @@ def read_markdown(path: Path) -> Printed:
 
 
 def read_csv(path: Path) -> Section:
-    """A CSV as a table of at most `MOST_ROWS` rows, titled by its file; floats with four significant digits.
+    """A CSV as a table titled by its file; numbers of many decimals with four significant digits.
 
     Raises:
         UserError: it is missing or no CSV.
@@ -68,15 +66,12 @@ def read_csv(path: Path) -> Section:
             columns, *rows = csv.reader(file)
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: not a readable table ({error}); delete it and rerun") from error
-    title = f"All columns: {path.name}"
-    if len(rows) > MOST_ROWS:
-        title += f" (the first {MOST_ROWS} of {len(rows)} rows; the file has all)"
-    shown = [row + [""] * (len(columns) - len(row)) for row in rows[:MOST_ROWS]]
-    numeric = [all(NUMBER.fullmatch(row[i]) for row in shown) for i in range(len(columns))]
+    rows = [row + [""] * (len(columns) - len(row)) for row in rows]
+    numeric = [all(NUMBER.fullmatch(row[i]) for row in rows) for i in range(len(columns))]
     cells = [
-        [Figures(_short(cell)) if number else cell for cell, number in zip(row, numeric, strict=False)] for row in shown
+        [Figures(_short(cell)) if number else cell for cell, number in zip(row, numeric, strict=False)] for row in rows
     ]
-    return Section(title, columns, cells, 1)
+    return Section(f"All columns of {path.name}", columns, cells, 1)
 
 
 def plain(text: str) -> str:

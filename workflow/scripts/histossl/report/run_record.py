@@ -30,14 +30,17 @@ def record_run(folder: Path, config: Mapping[str, Any], repository: Path, execut
     now = datetime.now(UTC)
     sheet = Path(config["slides"]["sheet"])
     record = {
-        "started": now.isoformat(timespec="seconds"),
+        "started": now.strftime("%Y-%m-%d %H:%M:%S"),
         "timestamp": now.timestamp(),
         "command": shlex.join(sys.argv),
         "executor": executor,
         **describe_commit(repository),
         "machine": describe_machine(list(list_gpus().values())),
-        "system": platform.platform(),
-        "packages": {"Python": platform.python_version(), **package_versions(repository)},
+        "packages": {
+            "operating system": platform.platform(),
+            "Python": platform.python_version(),
+            **package_versions(repository),
+        },
         "sheet_sha256": hashlib.sha256(sheet.read_bytes()).hexdigest() if sheet.is_file() else "",
         "config": config,
     }

@@ -60,7 +60,7 @@ def run_sections(records: Sequence[Mapping[str, Any]], logs: Path) -> list[Secti
 
 
 RUN_COLUMNS = ["started (UTC)", "jobs", "commit", "changed files", "executor", "host", "processor", "cores"]
-RUN_COLUMNS += ["memory, GB", "GPUs", "system", "sheet, SHA-256", "command"]
+RUN_COLUMNS += ["memory, GB", "GPUs", "sheet, SHA-256", "command"]
 
 
 def _runs(records: Sequence[Mapping[str, Any]], logs: Path) -> list[list[str]]:
@@ -80,13 +80,12 @@ def _runs(records: Sequence[Mapping[str, Any]], logs: Path) -> list[list[str]]:
             Figures(machine["cores"]),
             Figures(machine["memory_gb"] or ""),
             "; ".join(machine["gpus"]) or "none",
-            record["system"],
             record["sheet_sha256"][:12],
             record["command"],
         ]
         rows.append(row)
     if before := sum(time < begins[0] for time in written):
-        rows.insert(0, ["earlier, no record", Figures(before), *[""] * (len(RUN_COLUMNS) - 2)])
+        rows.insert(0, ["earlier, no record", Figures(before), *[Figures("")] * (len(RUN_COLUMNS) - 2)])
     return rows
 
 
