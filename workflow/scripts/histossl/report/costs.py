@@ -39,8 +39,7 @@ def summarise_costs(benchmarks: Path, logs: Path, stages: Sequence[str]) -> list
         jobs.setdefault(stage, []).append(read_benchmark(path) | _gpus(stage, log))
     order = [*(stage for stage in stages if stage in jobs), *sorted(set(jobs) - set(stages))]
     rows = [{"stage": stage, **_add_up(jobs[stage])} for stage in order]
-    whole = {"stage": "all", **_add_up([job for stage in order for job in jobs[stage]])}
-    return [*rows, whole] if rows else []
+    return [*rows, {"stage": "all", **_add_up([job for stage in order for job in jobs[stage]])}]
 
 
 def read_benchmark(path: Path) -> dict[str, float | None]:
@@ -82,7 +81,7 @@ def _add_up(jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "hours": _hours(job["s"] for job in jobs),
         "cpu_hours": _hours(job["cpu_s"] for job in jobs),
         "gpu_hours": None if None in gpu_s else _hours(gpu_s),
-        "longest_job_hours": _hours([max(job["s"] for job in jobs)]),
+        "longest_job_hours": _hours([max((job["s"] for job in jobs), default=0)]),
         "peak_gb": None if peak_mb is None else round(peak_mb * 2**20 / 1e9, 3),
         "gpus": "; ".join(sorted({name for job in jobs for name in job["names"]})),
     }
