@@ -57,7 +57,7 @@ def test_what_is_no_table_is_one_sentence(tmp_path, text):
     if text is not None:
         (tmp_path / "a.md").write_text(text)
         (tmp_path / "a.csv").write_text("")
-    with pytest.raises(UserError, match="a.md"):
+    with pytest.raises(UserError, match=r"a\.md"):
         read_markdown(tmp_path / "a.md")
-    with pytest.raises(UserError, match="a.csv"):
+    with pytest.raises(UserError, match=r"a\.csv"):
         read_csv(tmp_path / "a.csv")
