@@ -4,7 +4,7 @@ CORES ?= all
 VENV := .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: setup demo test lint docs clean
+.PHONY: setup demo report test lint docs clean
 
 setup: $(VENV)/installed
 
@@ -16,8 +16,12 @@ $(VENV)/installed: pyproject.toml envs/constraints.txt
 # The whole chain on a cohort that it draws itself; the tables are printed at the end.
 demo: setup
 	snakemake --cores $(CORES)
-	snakemake --cores 1 --report results/report.html
+	$(MAKE) report
 	python workflow/scripts/print_tables.py results/tables/*.md
+
+# One file with all that the demo has made; README says how for a project of your own.
+report: setup
+	snakemake --cores 1 --report results/report.html
 
 test: setup
 	python -m pytest

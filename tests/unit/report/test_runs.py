@@ -48,6 +48,7 @@ def test_a_copy_within_something_elses_repository_is_no_checkout(checkout):
 def test_versions_are_those_installed():
     found = package_versions(REPOSITORY)
     assert found["numpy"] == version("numpy") and found["torch"] == version("torch") and "snakemake" in found
+    assert package_versions(REPOSITORY / "nowhere") == {}
 
 
 def test_several_runs_each_have_their_line_and_what_has_changed_between_them(tmp_path, checkout):

@@ -13,7 +13,7 @@ from tests.workflow.conftest import REPOSITORY, Workplace
 from tests.workflow.reruns.dry_runs import DryRuns, start_dry_runs
 from tests.workflow.reruns.every_key import every_key, furnish
 
-SOURCES = ("Snakefile", "rules", "workflow", "config", "envs", "profiles")
+SOURCES = ("Snakefile", "rules", "workflow", "config", "envs", "profiles", "report")
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,9 @@ def describe_commit(repository: Path) -> dict[str, Any]:
 
 
 def package_versions(repository: Path) -> dict[str, str]:
-    """By name, the installed versions of the packages that results depend on: those that pyproject.toml names."""
+    """By name, the installed versions of the packages that results depend on: those that pyproject.toml names, if any."""
+    if not (repository / "pyproject.toml").is_file():  # the sources alone were copied
+        return {}
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     versions = {project["name"]: project["version"]}
     for requirement in project["dependencies"]:

@@ -52,6 +52,7 @@ def run_sections(records: Sequence[Mapping[str, Any]], logs: Path) -> list[Secti
     started = [record["started"] for record in records]
     return [
         Section("Runs", RUN_COLUMNS, _runs(records, logs), 1),
+        Section("Commands", ["started (UTC)", "command"], [[each["started"], each["command"]] for each in records], 1),
         *_machines(logs),
         Section("Seeds", ["key", "seed"], [[key, Figures(value)] for key, value in seeds.items()], 1),
         Section("Packages", ["package", "version", "in earlier runs"], _latest(packages, started), 1),
@@ -60,7 +61,7 @@ def run_sections(records: Sequence[Mapping[str, Any]], logs: Path) -> list[Secti
 
 
 RUN_COLUMNS = ["started (UTC)", "jobs", "commit", "changed files", "executor", "host", "processor", "cores"]
-RUN_COLUMNS += ["memory, GB", "GPUs", "sheet, SHA-256", "command"]
+RUN_COLUMNS += ["memory, GB", "GPUs", "sheet, SHA-256"]
 
 
 def _runs(records: Sequence[Mapping[str, Any]], logs: Path) -> list[list[str]]:
@@ -81,7 +82,6 @@ def _runs(records: Sequence[Mapping[str, Any]], logs: Path) -> list[list[str]]:
             Figures(machine["memory_gb"] or ""),
             "; ".join(machine["gpus"]) or "none",
             record["sheet_sha256"][:12],
-            record["command"],
         ]
         rows.append(row)
     if before := sum(time < begins[0] for time in written):
