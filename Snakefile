@@ -52,11 +52,11 @@ rule features:
 
 
 onstart:
-    if workflow.is_main_process:
-        explained(record_run, RECORDS, CONFIG, Path(workflow.basedir), workflow.executor_plugin.name)
     if workflow.executor_plugin.name == "slurm":
         explained(check_slurm_run, SLIDES, Path.cwd())
         explained(record_unwatched, workflow)
+    if workflow.is_main_process:
+        explained(record_run, RECORDS, CONFIG, Path(workflow.basedir), workflow.executor_plugin.name)
 
 
 onsuccess:

@@ -18,7 +18,7 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch, tmp_path):
 
 def test_gpus_are_read_from_the_driver(monkeypatch, tmp_path):
     tool = tmp_path / "nvidia-smi"
-    tool.write_text('#!/bin/sh\necho "GPU-a, NVIDIA H100, 81559 MiB, 570"\n')
+    tool.write_text('#!/bin/sh\necho "GPU-a, NVIDIA H100, 81559 MiB, 570"; echo; echo words\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert list_gpus() == {"GPU-a": GPUS["GPU-a"]}

@@ -22,8 +22,9 @@ def list_gpus() -> dict[str, str]:
         listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     except (OSError, subprocess.SubprocessError):
         return {}
-    found = [[part.strip() for part in line.split(",")] for line in listed.stdout.splitlines() if line.strip()]
-    return {uuid: f"{name}, {memory}, driver {driver}" for uuid, name, memory, driver in found}
+    found = [[part.strip() for part in line.split(",")] for line in listed.stdout.splitlines()]
+    # Not knowing what a GPU is called must not end a job.
+    return {parts[0]: f"{parts[1]}, {parts[2]}, driver {parts[3]}" for parts in found if len(parts) == 4}
 
 
 def name_devices(devices: Sequence[str], gpus: Mapping[str, str]) -> list[str]:

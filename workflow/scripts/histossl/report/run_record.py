@@ -66,7 +66,7 @@ def describe_commit(repository: Path) -> dict[str, Any]:
 
 
 def package_versions(repository: Path) -> dict[str, str]:
-    """By name, the installed versions of the packages that results depend on: those that pyproject.toml names, if any."""
+    """By name, the installed versions of the packages that results depend on: those that pyproject.toml names."""
     if not (repository / "pyproject.toml").is_file():  # the sources alone were copied
         return {}
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
