@@ -21,7 +21,7 @@ demo: setup
 
 # One file with all that the demo has made; README says how for a project of your own.
 report: setup
-	snakemake --cores 1 --report results/report.html
+	snakemake --cores 1 --report results/report.html --report-stylesheet report/style.css
 
 test: setup
 	python -m pytest

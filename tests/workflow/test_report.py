@@ -8,6 +8,7 @@ import pytest
 from histossl.report.page import html_page
 from histossl.tables.render import Figures, Section
 from tests.workflow.browser import CHROMIUM, browse
+from tests.workflow.conftest import REPOSITORY
 from tests.workflow.tiny import CONFIG
 
 pytestmark = [
@@ -43,7 +44,9 @@ const leave = (name, value) => {
 @pytest.fixture(scope="module")
 def report(finished, tmp_path_factory):
     page = tmp_path_factory.mktemp("report") / "report.html"
-    run = finished.snakemake("--cores", "1", "--nolock", "--report", str(page))
+    run = finished.snakemake(
+        "--cores", "1", "--nolock", "--report", str(page), "--report-stylesheet", str(REPOSITORY / "report/style.css")
+    )
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
     return page
 
