@@ -4,7 +4,7 @@ CORES ?= all
 VENV := .venv
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: setup demo viewer test lint docs clean
+.PHONY: setup demo report viewer test lint docs clean
 
 setup: $(VENV)/installed
 
@@ -16,11 +16,16 @@ $(VENV)/installed: pyproject.toml envs/constraints.txt
 # The whole chain on a cohort that it draws itself; the tables are printed at the end.
 demo: setup
 	snakemake --cores $(CORES)
+	$(MAKE) report
 	python workflow/scripts/print_tables.py results/tables/*.md
 
 # OpenSeadragon for workflow/scripts/view_slide.py; its scripts are not run. Not part of the workflow.
 viewer:
 	npm install --prefix .viewer --no-save --ignore-scripts --no-audit --no-fund openseadragon@6.1.1
+
+# One file with all that the demo has made; README says how for a project of your own.
+report: setup
+	snakemake --cores 1 --report results/report.html --report-stylesheet report/style.css
 
 test: setup
 	python -m pytest

@@ -28,19 +28,17 @@ include: "rules/heatmaps.smk"
 include: "rules/patch_eval.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/report.smk"
+
+
+report: "report/workflow.rst"
 
 
 rule all:
     default_target: True
     input:
-        plan.tables(CONFIG),
-        plan.cohort_pictures(CONFIG),
-        plan.view_pictures(CONFIG),
-        heatmap_files(CONFIG),
-        figures.figures(CONFIG),
-        attention.figures(CONFIG),
-        attention.tables(CONFIG),
-        "results/tables/left_out.csv",
+        RESULTS,
+        PAGES,
 
 
 rule tiles:
@@ -61,6 +59,8 @@ onstart:
         explained(check_slurm_run, SLIDES, Path.cwd())
         explained(check_places, workflow)
         explained(record_unwatched, workflow)
+    if workflow.is_main_process:
+        explained(record_run, RECORDS, CONFIG, Path(workflow.basedir), workflow.executor_plugin.name)
 
 
 onsuccess:

@@ -43,12 +43,14 @@ rule draw_attention:
             "results/figures/attention/{encoder}/patches.svg",
             caption="../report/attention_patches.rst",
             category=ATTENTION,
+            subcategory="Maps",
             labels={"encoder": "{encoder}", "figure": "maps of all heads on a few patches"},
         ),
         heads=report(
             "results/figures/attention/{encoder}/heads.svg",
             caption="../report/attention_heads.rst",
             category=ATTENTION,
+            subcategory="Maps",
             labels={"encoder": "{encoder}", "figure": "patches that each head singles out"},
         ),
         patches_png="results/figures/attention/{encoder}/patches.png",
@@ -89,12 +91,7 @@ if CONFIG["phantom"]:
             maps=attention.scored_maps(CONFIG),
             components="results/phantom/components.h5",
         output:
-            csv=report(
-                "results/tables/attention.csv",
-                caption="../report/attention_table.rst",
-                category=ATTENTION,
-                labels={"encoder": "all", "figure": "what heads pick on drawn tissue"},
-            ),
+            csv="results/tables/attention.csv",
             markdown="results/tables/attention.md",
             latex="results/tables/attention.tex",
         log:

@@ -1,8 +1,9 @@
 # What became of every slide: a table, contact sheets, and who was left out.
 rule summarise_cohort:
     input:
-        tissue_manifests(SLIDES),
-        [tile_manifests(tiling, SLIDES) for tiling in CONFIG["tilings"]],
+        # Functions, because the report lists all inputs else, and takes names of slides for markup.
+        lambda wildcards: tissue_manifests(SLIDES),
+        lambda wildcards: [file for tiling in CONFIG["tilings"] for file in tile_manifests(tiling, SLIDES)],
     output:
         csv="results/tables/cohort.csv",
         markdown="results/tables/cohort.md",
@@ -27,10 +28,18 @@ rule summarise_cohort:
 
 rule draw_cohort:
     input:
-        tissue_manifests(SLIDES),
+        lambda wildcards: tissue_manifests(SLIDES),
         lambda wildcards: tile_manifests(wildcards.tiling, SLIDES),
     output:
-        directory("results/figures/cohort/{tiling}"),
+        # The first 99 pages, of 30 slides each: a report of all of a large cohort would be too large to open.
+        report(
+            directory("results/figures/cohort/{tiling}"),
+            patterns=["page_0{page}.jpg"],
+            caption="../report/cohort.rst",
+            category=COHORT,
+            subcategory="Contact sheets",
+            labels={"tiling": "{tiling}", "page": "{page}"},
+        ),
     log:
         "results/logs/draw_cohort/{tiling}.log",
     localrule: True
@@ -50,7 +59,7 @@ rule draw_cohort:
 rule list_left_out:
     input:
         cohort="results/tables/cohort.csv",
-        shards=[shard_manifests(tiling, packed) for tiling, packed in PACKED.items()],
+        shards=lambda wildcards: [file for tiling in PACKED for file in shard_manifests(tiling, PACKED[tiling])],
         manifests=plan.all_slide_manifests(CONFIG, BATCHES),
     output:
         csv="results/tables/left_out.csv",

@@ -17,6 +17,7 @@ from histossl.config.stains import table_stains
 from histossl.errors import UserError
 from histossl.heatmaps.slots import heatmap_slots
 from histossl.patch_datasets.listing import fingerprint_pictures
+from histossl.report.run_record import record_run
 
 
 def explained(read, *arguments):
@@ -108,8 +109,11 @@ def code(name, *entry):
 
 
 def as_json(value):
-    """A slice of the config as one text: Snakemake compares parameters as a set, and would miss two that swap."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    """A slice of the config as one text: Snakemake compares parameters as a set, and would miss two that swap.
+
+    Without `<`: Snakemake puts parameters into a script of the report, which a label with `</script>` would end.
+    """
+    return json.dumps(value, sort_keys=True, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def file_bytes(path):

@@ -124,7 +124,13 @@ rule draw_views:
         shards=lambda wildcards: trained_shards(wildcards.encoder),
         slides="results/encoders/{encoder}/slides.txt",
     output:
-        "results/figures/views/{encoder}.jpg",
+        report(
+            "results/figures/views/{encoder}.jpg",
+            caption="../report/views.rst",
+            category=PRETRAINING,
+            subcategory="Views",
+            labels={"encoder": "{encoder}"},
+        ),
     log:
         "results/logs/draw_views/{encoder}.log",
     wildcard_constraints:

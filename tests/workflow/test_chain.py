@@ -110,5 +110,6 @@ def test_evaluated_again_tables_are_the_same_byte_for_byte_with_other_threads_to
     assert run.returncode == 0, (run.stdout + run.stderr)[-8000:]
     files = [path.relative_to(again.folder) for folder in made for path in folder.rglob("*") if path.is_file()]
     assert len(files) > 20
+    files = [file for file in files if file.stem != "costs"]  # time it took
     for file in files:
         assert (finished.folder / file).read_bytes() == (again.folder / file).read_bytes(), file

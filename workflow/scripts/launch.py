@@ -12,6 +12,7 @@ import sys
 
 from histossl.cli import run
 from histossl.devices.lease import lease_devices, lease_folder, machine_devices, visible_devices
+from histossl.devices.machine import machine_line
 from histossl.devices.srun import free_address, srun_command
 from histossl.errors import UserError
 
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
         print(f"{seen} here: running on {'what there is' if devices else 'the CPU'}", file=sys.stderr)
     if devices:
         devices, _ = lease_devices(devices, arguments.gpus, lease_folder(environment), machine)
+    print(machine_line(devices), file=sys.stderr)
     environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
     processes = len(devices) or arguments.processes
     if processes * arguments.nodes > 1:

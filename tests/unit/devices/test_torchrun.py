@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import launch
+from histossl.devices.machine import MARK
 
 LAUNCH = Path(launch.__file__)
 HEAD = """
@@ -54,6 +55,13 @@ def wait_for_ranks(folder):
     return [int(path.read_text()) for path in paths]
 
 
+def words_of(process, timeout_s):
+    """What it has said at its end, but for the line on the machine."""
+    machine, _, words = process.communicate(timeout=timeout_s)[1].partition("\n")
+    assert machine.startswith(MARK)
+    return words
+
+
 def is_alive(process):
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -63,7 +71,7 @@ def is_alive(process):
 
 def test_success_is_silent_and_nothing_is_left(start, tmp_path):
     process = start("print(os.environ['WORLD_SIZE'], os.environ['CUDA_VISIBLE_DEVICES'], file=sys.stderr)")
-    said = process.communicate(timeout=60)[1]
+    said = words_of(process, 60)
     assert process.returncode == 0
     assert said == "2 \n2 \n"
     assert not list(tmp_path.glob("histossl-*"))
@@ -71,19 +79,19 @@ def test_success_is_silent_and_nothing_is_left(start, tmp_path):
 
 def test_what_all_processes_say_is_printed_once(start):
     process = start("raise UserError('a.csv: has no slide; add one')")
-    assert process.communicate(timeout=60)[1] == "error: a.csv: has no slide; add one\n"
+    assert words_of(process, 60) == "error: a.csv: has no slide; add one\n"
     assert process.returncode == 1
 
 
 def test_a_sentence_of_one_process_comes_before_tracebacks_of_the_others(start):
     process = start("if rank: raise UserError('slide B')\nraise RuntimeError('connection closed')")
-    assert process.communicate(timeout=60)[1] == "error: slide B\n"
+    assert words_of(process, 60) == "error: slide B\n"
     assert process.returncode == 1
 
 
 def test_of_defects_the_first_traceback_is_printed(start):
     process = start("time.sleep(rank)\nraise KeyError(f'key of {rank}')")
-    said = process.communicate(timeout=60)[1]
+    said = words_of(process, 60)
     assert said.count("Traceback") == 1
     assert "KeyError: 'key of 0'" in said
     assert process.returncode == 1
@@ -93,7 +101,7 @@ def test_when_a_process_is_killed_the_other_ends_too_and_the_kill_is_named(start
     process = start("time.sleep(300)")
     ranks = wait_for_ranks(tmp_path)
     os.kill(ranks[1], signal.SIGKILL)
-    assert process.communicate(timeout=20)[1] == (
+    assert words_of(process, 20) == (
         "error: process 1 was ended by SIGKILL; rerun, it goes on from the last checkpoint\n"
     )
     assert process.returncode == 1
@@ -121,7 +129,7 @@ def test_a_signal_reaches_the_processes_and_more_of_them_do_not_cut_off_the_save
     for _ in range(times):
         os.kill(process.pid, number)
         time.sleep(0.2)
-    assert process.communicate(timeout=60)[1] == ""
+    assert words_of(process, 60) == ""
     assert process.returncode == 128 + number
     assert all((tmp_path / f"saved{rank}").exists() for rank in range(2))
     assert not any(is_alive(rank) for rank in ranks)

@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import pytest
 
 import launch
 from histossl.devices import srun
+from histossl.devices.machine import MARK, UNKNOWN
 from histossl.errors import UserError
 
 LAUNCH = Path(launch.__file__)
@@ -68,7 +70,9 @@ def test_fewer_gpus_than_asked_for_are_used_and_it_says_so(executed, started, mo
     with pytest.raises(SystemExit):
         launch.main(["--gpus=4", "train.py"])
     assert (started[0][1], started[0][4]["CUDA_VISIBLE_DEVICES"]) == (2, "4,5")
-    assert capsys.readouterr().err == "2 of 4 GPUs are visible here: running on what there is\n"
+    said, machine = capsys.readouterr().err.splitlines()
+    assert said == "2 of 4 GPUs are visible here: running on what there is"
+    assert json.loads(machine.removeprefix(MARK))["gpus"] == [UNKNOWN, UNKNOWN]
 
 
 def test_locks_that_cannot_be_kept_are_one_sentence(start, tmp_path):

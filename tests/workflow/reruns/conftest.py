@@ -13,7 +13,7 @@ from tests.workflow.conftest import REPOSITORY, Workplace
 from tests.workflow.reruns.dry_runs import DryRuns, start_dry_runs
 from tests.workflow.reruns.every_key import every_key, furnish
 
-SOURCES = ("Snakefile", "rules", "workflow", "config", "envs", "profiles")
+SOURCES = ("Snakefile", "rules", "workflow", "config", "envs", "profiles", "report")
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def complete(finished: Workplace, dry: DryRuns, tmp_path_factory: pytest.TempPat
     shutil.copytree(finished.folder, place.folder)  # with times of change
     furnish(place)
     place.write_config(every_key())
-    made = [file for job in dry.plan(place.folder, every_key()) for file in job.output]
+    made = [file for job in dry.plan(place.folder, every_key(), pages=True) for file in job.output]
     for file in map(place.folder.joinpath, made):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch() if file.suffix else file.mkdir(exist_ok=True)

@@ -28,6 +28,8 @@ IMPORTED = [
 ]
 """What each dry run needs and no test edits: never a module of the library."""
 FIGURES = set(re.findall(r"^rule (\w+):", (REPOSITORY / "rules/figures.smk").read_text(encoding="utf-8"), re.MULTILINE))
+PAGES = {"show_table", "summarise_costs", "show_runs"}
+"""The report's, which follow from whatever runs."""
 
 
 @dataclass(frozen=True, order=True)
@@ -79,20 +81,30 @@ class DryRuns:
 
     pool: ProcessPoolExecutor
 
-    def start(self, folder: Path, config: Mapping[str, Any], repository: Path = REPOSITORY) -> Future[list[Job]]:
+    def start(
+        self, folder: Path, config: Mapping[str, Any], repository: Path = REPOSITORY, pages: bool = False
+    ) -> Future[list[Job]]:
         """Begin a dry run in `folder`; its result is that of `plan`."""
-        return self.pool.submit(_plan_jobs, repository / "Snakefile", folder, config)
+        return self.pool.submit(_plan_jobs, repository / "Snakefile", folder, config, pages)
 
-    def plan(self, folder: Path, config: Mapping[str, Any], repository: Path = REPOSITORY) -> list[Job]:
-        """The jobs that would run in `folder`, `all` left out.
+    def plan(
+        self, folder: Path, config: Mapping[str, Any], repository: Path = REPOSITORY, pages: bool = False
+    ) -> list[Job]:
+        """The jobs that would run in `folder`, `all` left out, and pages of the report where anything else runs.
+
+        Args:
+            folder: of the results.
+            config: the configuration.
+            repository: of the workflow.
+            pages: leave out none of them.
 
         Raises:
             RuntimeError: Snakemake ends with an error; it says with which.
         """
-        return self.start(folder, config, repository).result()
+        return self.start(folder, config, repository, pages).result()
 
 
-def _plan_jobs(snakefile: Path, folder: Path, config: Mapping[str, Any]) -> list[Job]:
+def _plan_jobs(snakefile: Path, folder: Path, config: Mapping[str, Any], pages: bool) -> list[Job]:
     """For a process of its own, which it leaves changed."""
     from snakemake.cli import args_to_api, parse_args
     from snakemake.logging import logger
@@ -122,4 +134,5 @@ def _plan_jobs(snakefile: Path, folder: Path, config: Mapping[str, Any]) -> list
         if not done:
             said.seek(0)
             raise RuntimeError(said.read())
-    return jobs
+    results = [job for job in jobs if job.rule not in PAGES]
+    return jobs if pages or not results else results

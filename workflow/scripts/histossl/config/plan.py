@@ -1,7 +1,7 @@
 """What a configuration asks for: which file each stage needs, and the slice of the config that each job gets."""
 
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -387,6 +387,16 @@ def tables(config: Config) -> list[str]:
     kinds += ["study"] if config["study"] else []
     tables = [f"results/tables/{kind}.{suffix}" for kind in kinds for suffix in ("csv", "md", "tex")]
     return tables + [f"results/tables/{kind}_pairs.csv" for kind in compared]
+
+
+def pages(results: Iterable[str]) -> dict[str, list[str]]:
+    """By table among the results, the CSVs that its page in the report shows: its own, and that of pairs if any."""
+    names = [path.stem for path in map(Path, results) if path.match("results/tables/*.csv")]
+    files = {name: [f"results/tables/{name}.csv"] for name in names if not name.endswith("_pairs")}
+    for name in files:
+        if f"{name}_pairs" in names:
+            files[name].append(f"results/tables/{name}_pairs.csv")
+    return files
 
 
 def cohort_pictures(config: Config) -> list[str]:

@@ -54,7 +54,10 @@ def choose_slides(
     chosen: dict[str, Judged | str] = {}
     if not isinstance(slides, int):
         by_id = {one.slide: one for one in judged}
-        return {slot: by_id.get(slot, f"Slide {slot} was not tested in this task.") for slot in heatmap_slots(slides)}
+        return {
+            slot: by_id.get(slide, f"Slide {slide} was not tested in this task.")
+            for slot, slide in zip(heatmap_slots(slides), slides, strict=True)
+        }
     for slot in heatmap_slots(slides):
         outcome, _, number = slot.partition("_")
         turn, label = divmod(int(number) - 1, len(classes))

@@ -4,7 +4,10 @@ OUTCOMES = ("right", "wrong")
 
 
 def heatmap_slots(slides: int | list[str]) -> list[str]:
-    """Names of the heatmaps of one head: the ids of `slides`, or so many of each outcome, such as `wrong_1`."""
+    """Names of the heatmaps of one head: so many of each outcome, such as `wrong_1`, or a number for each of `slides`.
+
+    Ids themselves would be in the way: Snakemake writes names of files into the report's scripts as they are.
+    """
     if isinstance(slides, int):
         return [f"{outcome}_{number}" for outcome in OUTCOMES for number in range(1, slides + 1)]
-    return slides
+    return [f"slide_{number}" for number in range(1, len(slides) + 1)]
