@@ -15,7 +15,10 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (apt-get install chromium)"),
 ]
-CATEGORIES = ["1 Cohort", "2 Pretraining", "4 Slide tasks", "5 Patch tasks", "7 The run"]
+CATEGORIES = [
+    *("1 Cohort", "2 Pretraining", "3 Features", "4 Slide tasks", "5 Patch tasks", "6 Attention"),
+    "7 The run",
+]
 CLICK = """
 const pause = () => new Promise(done => setTimeout(done, 300));
 const click = async (text) => {

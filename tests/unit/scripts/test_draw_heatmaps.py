@@ -78,8 +78,8 @@ def test_geojson_tiff_and_figure_agree_on_where_attention_is_highest(draw):
 @pytest.mark.parametrize("attention", [np.full(4, 0.25), np.zeros(0), np.ones(1)])
 def test_attention_that_tells_nothing_leaves_a_sentence(draw, attention):
     folder = draw([Judgement("x", "a", 0, 0.1, attention), Judgement("y", "b", 1, 0.8)], ["x"])
-    assert "No heatmap of slide x" in read_features(folder, "x")["histossl"]["reason"]
-    assert (folder / "figures/x.svg").is_file()
+    assert "No heatmap of slide x" in read_features(folder, "slide_1")["histossl"]["reason"]
+    assert (folder / "figures/slide_1.svg").is_file()
 
 
 def test_names_with_markup_are_text_and_the_same_input_gives_the_same_bytes(draw):
@@ -87,7 +87,7 @@ def test_names_with_markup_are_text_and_the_same_input_gives_the_same_bytes(draw
     judgements = [Judgement(name, "a", 0, 0.1, falling(3))]
     folder = draw(judgements, [name])
     first = {path: path.read_bytes() for kind in KINDS for path in (folder / kind).iterdir()}
-    assert {path.name for path in first} == {f"{name}.{suffix}" for kinds in KINDS.values() for suffix in kinds}
+    assert {path.name for path in first} == {f"slide_1.{suffix}" for kinds in KINDS.values() for suffix in kinds}
     draw(judgements, [name])
     assert {path: path.read_bytes() for path in first} == first
 
@@ -102,4 +102,4 @@ def test_a_slide_that_is_gone_leaves_a_sentence(draw, tmp_path):
     read = [f"--predictions={own / 'predictions.csv'}", f"--attention={own / 'attention.h5'}", f"--sheet={sheet}"]
     folders = [f"--slides={tmp_path / 'results/slides'}", f"--tiles={tmp_path / 'results/tiles/p32'}"]
     draw_heatmaps.main(["--head=h", f"--settings={settings}", *places, *read, *folders])
-    assert "gone.svs" in read_features(tmp_path, "x")["histossl"]["reason"]
+    assert "gone.svs" in read_features(tmp_path, "slide_1")["histossl"]["reason"]
