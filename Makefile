@@ -42,7 +42,7 @@ docs: setup
 	python docs/write_configuration.py
 	python docs/write_encoders.py
 	python docs/write_patch_datasets.py
-	snakemake --rulegraph dot | dot -Tsvg -o docs/rulegraph.svg
+	snakemake --rulegraph dot -- tables | dot -Tsvg -o docs/rulegraph.svg
 
 clean:
 	rm -rf results .snakemake

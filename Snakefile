@@ -41,6 +41,11 @@ rule all:
         PAGES,
 
 
+rule tables:
+    input:
+        plan.tables(CONFIG),
+
+
 rule tiles:
     input:
         [tile_manifests(tiling, SLIDES) for tiling in CONFIG["tilings"]],

@@ -15,10 +15,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (apt-get install chromium)"),
 ]
-CATEGORIES = [
-    *("1 Cohort", "2 Pretraining", "3 Features", "4 Slide tasks", "5 Patch tasks", "6 Attention"),
-    "7 The run",
-]
+PIPELINE = ("Cohort", "Pretraining", "Features", "Slide tasks", "Patch tasks", "Attention", "The run")
+CATEGORIES = [f"{number} {name}" for number, name in enumerate(PIPELINE, 1)]
 CLICK = """
 const pause = () => new Promise(done => setTimeout(done, 300));
 const click = async (text) => {
