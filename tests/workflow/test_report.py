@@ -57,6 +57,7 @@ def test_the_report_opens_offline_and_shows_its_categories_and_a_table(report, t
     await pause();
     leave("menu", [...document.querySelectorAll("#app nav a")].map(link => link.textContent.trim()));
     await click("4 Slide tasks");
+    await click("Tables");
     document.querySelector("#app nav table a").click();
     await pause();
     leave("shown", atob(document.querySelector("#app iframe").src.split("base64,")[1]));
