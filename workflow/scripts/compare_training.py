@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from histossl.cli import run
+from histossl.errors import UserError
 from histossl.figures.training_curves import draw_comparison
 from histossl.tables.pretraining import read_lines
 
@@ -20,9 +21,20 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     curves = dict(zip(arguments.encoders, map(read_lines, arguments.curves), strict=True))
-    cards = [json.loads(card.read_text(encoding="utf-8")) for card in arguments.cards]
-    batches = {name: card["training"]["batch"] for name, card in zip(arguments.encoders, cards, strict=True)}
+    batches = dict(zip(arguments.encoders, map(read_batch, arguments.cards), strict=True))
     draw_comparison(curves, batches, arguments.svg, arguments.png)
+
+
+def read_batch(card: Path) -> int:
+    """How many patches a step of the training saw.
+
+    Raises:
+        UserError: the card is damaged.
+    """
+    try:
+        return int(json.loads(card.read_text(encoding="utf-8"))["training"]["batch"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{card}: not the card of a trained encoder ({error!r}); delete it and rerun") from error
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from histossl.cli import run
+from histossl.errors import UserError
 from histossl.figures.feature_map_drawing import draw_feature_map
 
 
@@ -20,11 +21,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--png", required=True, type=Path)
     arguments = parser.parse_args(argv)
 
-    with arguments.points.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    facts = json.loads(arguments.facts.read_text(encoding="utf-8"))
-    title = f"{arguments.encoder} on {arguments.dataset}"
-    draw_feature_map(title, rows, facts, arguments.svg, arguments.png)
+    try:
+        with arguments.points.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        facts = json.loads(arguments.facts.read_text(encoding="utf-8"))
+        title = f"{arguments.encoder} on {arguments.dataset}"
+        draw_feature_map(title, rows, facts, arguments.svg, arguments.png)
+    except (LookupError, TypeError, ValueError) as error:
+        files = f"{arguments.points}, {arguments.facts}"
+        raise UserError(f"{files}: not a readable map of features ({error!r}); delete both and rerun") from error
 
 
 if __name__ == "__main__":

@@ -9,10 +9,9 @@ import cv2
 
 from histossl.cli import run
 from histossl.config.sheets import read_slide_sheet
-from histossl.errors import UserError
 from histossl.heatmaps.attention import list_tested
 from histossl.heatmaps.choose import Judged, choose_slides, read_judged
-from histossl.heatmaps.outputs import HeatmapFiles, write_heatmap
+from histossl.heatmaps.outputs import HeatmapFiles, NoHeatmap, write_heatmap
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -37,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
         files = HeatmapFiles(arguments.figures, arguments.exports, slot)
         try:
             if not isinstance(chosen, Judged):
-                raise UserError(f"{arguments.head}: {chosen}")
+                raise NoHeatmap(f"{arguments.head}: {chosen}")
             write_heatmap(
                 files,
                 chosen,
@@ -49,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
                 settings["spacing_um"],
                 settings["patches"],
             )
-        except UserError as error:
+        except NoHeatmap as error:
             print(f"{slot}: {error}", file=sys.stderr)
             files.write_sentence(str(error))
 

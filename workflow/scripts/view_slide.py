@@ -23,7 +23,12 @@ def main(argv: list[str] | None = None) -> None:
     """Gather the layers of a slide, then serve or export the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slide", required=True, help="id of the slide")
-    parser.add_argument("--configfile", type=Path, default=Path("config/config.yaml"), help="of the run")
+    parser.add_argument(
+        "--configfile",
+        type=Path,
+        default=Path("config/config.yaml"),
+        help="of the run; start this in the folder that its relative paths begin from",
+    )
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the run's results")
     parser.add_argument("--port", type=int, default=8000, help="of 127.0.0.1; 0 takes a free one")
     parser.add_argument("--export", type=Path, help="new folder for static files, instead of serving")

@@ -1,3 +1,5 @@
+from xml.etree import ElementTree
+
 import cv2
 import pytest
 
@@ -17,6 +19,12 @@ def test_the_same_figure_is_the_same_bytes_and_has_its_size(tmp_path):
     assert draw(tmp_path) == first
     assert cv2.imread(str(tmp_path / "a.png")).shape == (2 * DOTS_PER_IN, 3.5 * DOTS_PER_IN, 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.svg"]
+
+
+@pytest.mark.parametrize("title", ["a\x01b", "\x1b", "\ufffe", "-->", "<!-- ü"])
+def test_no_text_makes_the_file_unreadable(tmp_path, title):
+    draw(tmp_path, title)
+    ElementTree.parse(tmp_path / "a.svg")
 
 
 @pytest.mark.parametrize("title", ["$x_1", "<b>x</b> & y", r"\frac{a", "$a$ and ${b}$"])

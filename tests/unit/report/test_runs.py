@@ -76,9 +76,10 @@ def test_several_runs_each_have_their_line_and_what_has_changed_between_them(tmp
 
 def test_no_record_is_no_table_and_a_damaged_one_is_one_sentence(tmp_path):
     assert run_sections(read_records(tmp_path), tmp_path) == []
-    (tmp_path / "2026.json").write_text("{}")
-    with pytest.raises(UserError, match=r"2026\.json"):
-        read_records(tmp_path)
+    for damaged in ("{}", '{"timestamp": 1}', "[]", "{"):
+        (tmp_path / "2026.json").write_text(damaged)
+        with pytest.raises(UserError, match=r"2026\.json"):
+            read_records(tmp_path)
 
 
 def test_keys_are_flat_and_lists_whole():

@@ -6,6 +6,7 @@ import openslide
 import pytest
 
 import draw_heatmaps
+from histossl.errors import UserError
 from histossl.heatmaps.canvas import colour_ranks
 from histossl.heatmaps.geojson import RANK
 from tests.unit.judged_run import COORDS, Judgement, falling, write_run
@@ -16,23 +17,28 @@ KINDS = {"figures": ("svg", "png"), "exports": ("geojson", "tiff")}
 @pytest.fixture
 def draw(tmp_path, drawn_slide):
     def draw(judgements, slides=2, spacing_um=2.0):
-        own = write_run(tmp_path, drawn_slide.path, judgements)
-        draw_heatmaps.main(
-            [
-                "--head=task, enc, abmil",
-                f"--predictions={own / 'predictions.csv'}",
-                f"--attention={own / 'attention.h5'}",
-                f"--sheet={tmp_path / 'slides.csv'}",
-                f"--slides={tmp_path / 'results/slides'}",
-                f"--tiles={tmp_path / 'results/tiles/p32'}",
-                f"--settings={json.dumps({'slides': slides, 'spacing_um': spacing_um, 'patches': 3})}",
-                f"--figures={tmp_path / 'figures'}",
-                f"--exports={tmp_path / 'exports'}",
-            ]
-        )
+        write_run(tmp_path, drawn_slide.path, judgements)
+        draw_again(tmp_path, slides, spacing_um)
         return tmp_path
 
     return draw
+
+
+def draw_again(folder, slides=2, spacing_um=2.0):
+    own = folder / "results/slide_eval/task/enc/abmil/1.0"
+    draw_heatmaps.main(
+        [
+            "--head=task, enc, abmil",
+            f"--predictions={own / 'predictions.csv'}",
+            f"--attention={own / 'attention.h5'}",
+            f"--sheet={folder / 'slides.csv'}",
+            f"--slides={folder / 'results/slides'}",
+            f"--tiles={folder / 'results/tiles/p32'}",
+            f"--settings={json.dumps({'slides': slides, 'spacing_um': spacing_um, 'patches': 3})}",
+            f"--figures={folder / 'figures'}",
+            f"--exports={folder / 'exports'}",
+        ]
+    )
 
 
 def read_features(folder, slot):
@@ -96,10 +102,16 @@ def test_a_slide_that_is_gone_leaves_a_sentence(draw, tmp_path):
     draw([Judgement("x", "a", 0, 0.1)])
     sheet = tmp_path / "slides.csv"
     sheet.write_text("slide,patient,path\nx,p,gone.svs\n", encoding="utf-8")
-    own = tmp_path / "results/slide_eval/task/enc/abmil/1.0"
-    settings = json.dumps({"slides": ["x"], "spacing_um": 2.0, "patches": 3})
-    places = [f"--{kind}={tmp_path / kind}" for kind in KINDS]
-    read = [f"--predictions={own / 'predictions.csv'}", f"--attention={own / 'attention.h5'}", f"--sheet={sheet}"]
-    folders = [f"--slides={tmp_path / 'results/slides'}", f"--tiles={tmp_path / 'results/tiles/p32'}"]
-    draw_heatmaps.main(["--head=h", f"--settings={settings}", *places, *read, *folders])
+    draw_again(tmp_path, ["x"])
     assert "gone.svs" in read_features(tmp_path, "slide_1")["histossl"]["reason"]
+
+
+@pytest.mark.parametrize("damaged", ["results/tiles/p32/x.h5", "results/slides/x/metadata.json"])
+def test_a_damaged_result_ends_the_job_instead_of_becoming_a_figure(draw, tmp_path, damaged):
+    draw([Judgement("x", "a", 0, 0.1)])
+    (tmp_path / "figures/right_1.svg").unlink()
+    path = tmp_path / damaged
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match=path.name):
+        draw_again(tmp_path)
+    assert not (tmp_path / "figures/right_1.svg").exists()

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
@@ -26,5 +28,25 @@ def test_no_tile_lies_outside(tiles, address):
 
 def test_what_is_no_slide_is_named(tmp_path):
     (tmp_path / "a.svs").write_bytes(b"nothing")
-    with pytest.raises(UserError, match=r"a\.svs: this slide cannot be opened"):
+    with pytest.raises(UserError, match=r"a\.svs: not a readable picture"):
         SlideTiles(tmp_path / "a.svs")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_flat_picture_is_right_for_many_readers_from_the_first_tile_on(tmp_path, drawn_slide, suffix):
+    path = tmp_path / f"a.{suffix}"
+    cv2.imwrite(str(path), drawn_slide.picture[..., ::-1])
+    with SlideTiles(path) as one:
+        addresses = list(one.addresses())
+        expected = [one.read(*address) for address in addresses]
+    for _ in range(3):
+        with SlideTiles(path) as tiles, ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(lambda address: tiles.read(*address), addresses)) == expected
+
+
+def test_a_flat_picture_cut_off_is_named(tmp_path, drawn_slide):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), drawn_slide.picture)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"a\.png: not a readable picture"):
+        SlideTiles(path)

@@ -53,6 +53,8 @@ def record_maps(backbone: nn.Module, card: EncoderCard, pictures: np.ndarray) ->
         if len(seen) != 1 or seen[0].ndim != 4 or seen[0].shape[:2] != (len(images), layer.num_heads):
             raise NoAttention("its last attention is not that of each head over the whole patch")
         part, whose = lay_out(seen[0], network)
+        if not part.isfinite().all():
+            raise NoAttention("its attention is not finite")
         maps.append(part.float().numpy())
     return np.concatenate(maps), whose
 

@@ -4,6 +4,7 @@ Figures are SVG, for reports and print, and PNG at 300 dots an inch. No window s
 changed: figures are made without `pyplot`.
 """
 
+import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 HEAT = "viridis"
 """Map of a quantity: rises evenly in lightness, for colour-blind readers too."""
 DOTS_PER_IN = 300
+NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no XML file may hold."""
 STYLE = {
     "text.parse_math": False,  # a label may hold a dollar sign
     "text.usetex": False,
@@ -55,6 +58,9 @@ def drawing(width_in: float, height_in: float, svg: Path, png: Path) -> Iterator
             metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
             with whole_file(path) as temporary:
                 figure.savefig(temporary, format=kind, dpi=DOTS_PER_IN, metadata=metadata)
+                if kind == "svg":  # Matplotlib writes each text into a comment, whatever it holds
+                    text = temporary.read_text(encoding="utf-8")
+                    temporary.write_text(NO_XML.sub("\N{REPLACEMENT CHARACTER}", text), encoding="utf-8")
 
 
 def draw_sentence(sentence: str, svg: Path, png: Path) -> None:

@@ -24,6 +24,10 @@ PATCH_PX = 160
 """Most pixels of a patch beside the map."""
 
 
+class NoHeatmap(Exception):
+    """There is nothing to draw; the message says why. Damaged results are errors, and no reason."""
+
+
 class HeatmapFiles:
     """Paths of the files of one heatmap."""
 
@@ -65,14 +69,15 @@ def write_heatmap(
         patches: how many are shown at either end of the attention.
 
     Raises:
-        UserError: there is nothing to draw, or a file cannot be read.
+        NoHeatmap: there is nothing to draw, or the slide cannot be read any more.
+        UserError: a result is damaged.
     """
     attention, coords = read_attention(attention_file, judged.slide)
     if problem := find_problem(attention):
-        raise UserError(f"No heatmap of slide {judged.slide} ({head}): {problem}.")
+        raise NoHeatmap(f"No heatmap of slide {judged.slide} ({head}): {problem}.")
     metadata, patch_level0 = read_metadata(metadata_file), read_coords(coords_file).patch_level0
     if not metadata.spacing_um or not patch_level0:
-        raise UserError(f"No heatmap of slide {judged.slide} ({head}): its µm/px is not known.")
+        raise NoHeatmap(f"No heatmap of slide {judged.slide} ({head}): its µm/px is not known.")
     ranks = rank_attention(attention)
     facts = {"head": head, **asdict(judged)}
     write_geojson(files.geojson, coords, patch_level0, attention, ranks, facts, metadata.offset_px)
@@ -84,9 +89,12 @@ def write_heatmap(
 
     width = fit_size(metadata, spacing_um, FIGURE_PX)[0]
     shown_um = metadata.spacing_um * metadata.width_px / width
-    with Slide(slide_file) as slide:
-        picture = slide.thumbnail(shown_um, metadata.spacing_um)
-        ends = _read_ends(slide, attention, coords, patch_level0, patches, metadata.width_px / width)
+    try:
+        with Slide(slide_file) as slide:
+            picture = slide.thumbnail(shown_um, metadata.spacing_um)
+            ends = _read_ends(slide, attention, coords, patch_level0, patches, metadata.width_px / width)
+    except UserError as error:
+        raise NoHeatmap(f"{error}; to draw it when it can be read, delete {files.svg} and rerun") from error
     title = (
         f"Slide {judged.slide}, label {judged.label}: predicted {judged.predicted} with probability "
         f"{judged.probability:.2f} ({head}, fold {judged.fold})"

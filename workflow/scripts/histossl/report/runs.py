@@ -21,6 +21,10 @@ NOTES = (
 )
 
 
+KEYS = {"started", "timestamp", "command", "executor", "commit", "changed_files", "machine", "packages", "config"}
+"""Of a record, which the page shows."""
+
+
 def read_records(folder: Path) -> list[dict[str, Any]]:
     """What `record_run` has written, oldest first.
 
@@ -31,8 +35,10 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     for path in sorted(folder.glob("[0-9]*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
+            if missing := KEYS - record.keys():
+                raise ValueError(f"without {min(missing)!r}")
             records.append({**record, "timestamp": float(record["timestamp"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path}: not a readable record of a run ({error}); delete it and rerun") from error
     return records
 

@@ -4,10 +4,13 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import openslide
 from openslide.deepzoom import DeepZoomGenerator
+from PIL import Image
 
 from histossl.errors import UserError
+from histossl.slides.flat_image import FlatImage
 
 TILE_PX, OVERLAP_PX = 254, 1
 JPEG_QUALITY = 85
@@ -20,11 +23,13 @@ class SlideTiles:
         """Open `path`.
 
         Raises:
-            UserError: OpenSlide and Pillow cannot open it.
+            UserError: it is no slide, and no flat picture that the workflow takes.
         """
         self.path = path
         try:
-            self.slide = openslide.open_slide(path)
+            known = openslide.OpenSlide.detect_format(path)
+            # Flat pictures are decoded at once, as the workflow does it: Pillow's own way is not for several threads.
+            self.slide = openslide.OpenSlide(path) if known else openslide.ImageSlide(read_flat(path))
         except (OSError, openslide.OpenSlideError) as error:
             raise UserError(f"{path}: this slide cannot be opened ({error}); correct its path in the sheet") from error
         self.pyramid = DeepZoomGenerator(self.slide, TILE_PX, OVERLAP_PX, limit_bounds=False)
@@ -61,3 +66,16 @@ class SlideTiles:
         written = io.BytesIO()
         tile.convert("RGB").save(written, "JPEG", quality=JPEG_QUALITY)
         return written.getvalue()
+
+
+def read_flat(path: Path) -> Image.Image:
+    """A flat picture, decoded.
+
+    Raises:
+        UserError: it is damaged, too large, or none.
+    """
+    flat = FlatImage(path)
+    width, height = flat.level_sizes[0]
+    pixels = np.empty((height, width, 3), np.uint8)
+    flat.read_level(0, 0, 0, pixels)
+    return Image.fromarray(pixels)
