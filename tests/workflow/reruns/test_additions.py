@@ -9,18 +9,19 @@ from tests.workflow.reruns.every_key import every_key
 pytestmark = pytest.mark.slow
 
 LEFT_OUT = "list_left_out"
+ATTENTION = ("record_attention", "draw_attention", "score_attention")
 ADDED = {
     "encoder": (
         {"encoders.other.timm": {"model": "resnet18.tv_in1k"}},
         {
             *("export_encoder", "embed_slides", "embed_patches", "train_mil", "probe_patches", "draw_heatmaps"),
-            *("make_tables", LEFT_OUT),
+            *("make_tables", LEFT_OUT, *ATTENTION),
         },
         ("encoder", {"other"}),
     ),
     "imported encoder": (
         {"encoders.other.features.folder": "features2"},
-        {"describe_features", "import_features", "train_mil", "draw_heatmaps", "make_tables", "list_left_out"},
+        {"describe_features", "import_features", "train_mil", "draw_heatmaps", "make_tables", LEFT_OUT, *ATTENTION},
         ("encoder", {"other"}),
     ),
     "slide task": (
@@ -60,10 +61,11 @@ def test_only_what_is_new_runs(complete, dry, what):
     jobs = [job for job in planned if job.rule not in FIGURES]  # a table is drawn task by task, all of them anew
     assert rules(jobs) == expected
     assert {value for job in jobs for name, value in job.wildcards if name == wildcard} == new
-    merged = {"make_tables", "compare_study", "summarise_cohort", "list_left_out"}
+    merged = {"make_tables", "compare_study", "summarise_cohort", "list_left_out", "score_attention"}
     assert all(job.rule in merged or wildcard in dict(job.wildcards) for job in jobs)
 
 
 def test_a_fraction_taken_away_runs_the_tables_alone(complete, dry):
     jobs = dry.plan(complete.folder, with_values(every_key(), {"slide_tasks.subtype.fractions": [0.5]}))
-    assert computing(jobs) == {"make_tables", "compare_study"}
+    # Heatmaps are of the largest fraction, which was the one taken away.
+    assert computing(jobs) == {"make_tables", "compare_study", "draw_heatmaps"}
