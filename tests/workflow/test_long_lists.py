@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from histossl.config import attention
+
 SLIDES, A_BATCH = 24, 4
 DEEP = "/".join(["the folder of a cohort"] * 3)
 
@@ -43,4 +45,5 @@ def test_commands_name_no_more_slides_than_a_batch_has(large):
     assert {"summarise_cohort", "draw_cohort", "list_left_out", "choose_slides", "pretrain", "train_mil"} <= set(named)
     # A hash deals the slides to batches, some of which are larger than others.
     assert 1 < named.pop("embed_slides") < SLIDES
+    assert named.pop("record_attention") == attention.SLIDES < SLIDES
     assert max(named.values()) == 1, named
