@@ -46,8 +46,12 @@ INTERMEDIATE = ("slides", "tiles", "shards", "encoders", "features", "splits", "
 """Folders of results whose files are read by later jobs, in the order in which they are made."""
 UNGUARDED = ("overlay.jpg",)
 """Read by people."""
-NOT_COMPARED = {"logs", "benchmarks", "tensorboard", ".snakemake_timestamp"}
+NOT_COMPARED = {"logs", "benchmarks", "tensorboard", "runs", "cost", ".snakemake_timestamp"}
 """Parts of the paths of files that hold times; `comparable` leaves them out of others."""
+TIMED = {"pretraining", "costs", "cost"}
+"""Tables and figures of how long things took."""
+FILE_TIME = re.compile(rb"\b\d{19}\b")
+"""When a file was changed, ns, as records have it."""
 TIMES = ("images_per_s", "waiting_share", "hours")
 TMPFS_MB = 600
 TRIES = 6
@@ -286,7 +290,7 @@ def comparable(path: Path) -> object:
     if path.name == "pretraining.csv":
         with path.open(encoding="utf-8") as file:
             return [{key: value for key, value in row.items() if key not in TIMES} for row in csv.DictReader(file)]
-    return "" if path.stem == "pretraining" else path.read_bytes()
+    return "" if path.stem in TIMED else FILE_TIME.sub(b"", path.read_bytes())
 
 
 @contextmanager
